@@ -1,0 +1,69 @@
+# Everything a person or CI runs. `make help` lists the targets.
+PYTHON ?= python3
+UV := .uv/bin/uv
+BIN := .venv/bin
+STAMP := .venv/.synced
+CLUSTER ?= default
+DEMO_ARGS := $(if $(TRACE),--trace $(TRACE),)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup binaries test test-unit check demo cluster-up cluster-down generate lock format clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+setup: $(STAMP) ## Make .venv with everything locked by hash
+
+$(UV): requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Trimtab needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(STAMP): $(UV) requirements/dev.txt requirements/tools.txt pyproject.toml
+	test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt requirements/tools.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+binaries: $(STAMP) ## Build the control plane, Prometheus and helm from Go modules (cached)
+	$(BIN)/python -m cluster build
+
+test: binaries ## All tests, against a real API server and a real Prometheus
+	$(BIN)/python -m pytest
+
+test-unit: $(STAMP) ## The tests that need no cluster
+	$(BIN)/python -m pytest -m "not cluster"
+
+check: $(STAMP) ## Lint, types, layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy operator/trimtab cluster tests demo
+	$(BIN)/lint-imports
+	$(BIN)/python -m trimtab.domain.crd --check
+	@test ! -e operator/__init__.py || (echo "operator/__init__.py shadows the standard library's operator module" && exit 1)
+
+demo: binaries ## The whole story on a real API server and Prometheus; TRACE=file.csv plays a trace
+	$(BIN)/python -m demo $(DEMO_ARGS)
+
+cluster-up: binaries ## Start a cluster of our own and print its addresses
+	$(BIN)/python -m cluster up --name $(CLUSTER)
+
+cluster-down: $(STAMP) ## End it
+	$(BIN)/python -m cluster down --name $(CLUSTER)
+
+generate: $(STAMP) ## Write crds/ and the chart's copies from the models
+	$(BIN)/python -m trimtab.domain.crd
+
+lock: $(UV) ## Lock the requirements again, by hash and without index addresses
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml -o requirements/runtime.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --group pyproject.toml:tools -o requirements/tools.txt
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --group pyproject.toml:uv -o requirements/uv.txt
+
+format: $(STAMP) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove environments and caches of this checkout (the binaries' cache stays)
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output

@@ -1,0 +1,178 @@
+"""A thin client of the API server over ``kubernetes.aio``: plain JSON in and out, errors typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from os.path import exists
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import client as aio_client
+from kubernetes.aio import config as aio_config
+
+FIELD_MANAGER = "trimtab"
+TIMEOUT_SECONDS = 30.0
+_PAGE_SIZE = 500
+_SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+
+JsonObject = dict[str, Any]
+PatchOperation = dict[str, Any]
+
+
+class KubeError(Exception):
+    """The API server said no, or could not be reached (``status`` 0)."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}" if status else message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+    @property
+    def not_found(self) -> bool:
+        """The object is not there."""
+        return self.status == 404
+
+    @property
+    def refused(self) -> bool:
+        """A ``test`` of a JSON Patch failed: what matters has changed since it was read."""
+        return self.status == 422
+
+    @property
+    def conflict(self) -> bool:
+        """Somebody else wrote or created the object first."""
+        return self.status == 409
+
+
+class KubeClient:
+    """Requests to one API server; use as an async context manager."""
+
+    def __init__(self, api: aio_client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
+        """A client from a kubeconfig, from the pod's service account, or from the default kubeconfig.
+
+        Raises KubeError when none of these is usable.
+        """
+        configuration = type.__call__(aio_client.Configuration)
+        try:
+            if kubeconfig is None and _in_cluster():
+                aio_config.load_incluster_config(client_configuration=configuration)
+            else:
+                await aio_config.load_kube_config(
+                    config_file=str(kubeconfig) if kubeconfig else None,
+                    context=context,
+                    client_configuration=configuration,
+                )
+        except (aio_config.ConfigException, OSError) as error:
+            remedy = "give --kubeconfig FILE or set KUBECONFIG"
+            raise KubeError(0, "NoConfig", f"no usable kubeconfig ({error}); {remedy}") from error
+        return cls(aio_client.ApiClient(configuration=configuration))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> JsonObject:
+        """The JSON answer to one request; raises KubeError."""
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        try:
+            parts = await self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            answer = await self._api.call_api(*parts, _request_timeout=TIMEOUT_SECONDS)
+            raw = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError, aio_client.ApiException) as error:
+            text = f"{method} {path}: API server not reached: {error or type(error).__name__}"
+            raise KubeError(0, "Unreachable", text) from error
+        if 200 <= answer.status < 300:
+            parsed: JsonObject = json.loads(raw) if raw else {}
+            return parsed
+        raise _error(answer.status, raw)
+
+    async def get(self, path: str) -> JsonObject:
+        """One object; raises KubeError."""
+        return await self.request("GET", path)
+
+    async def list(self, path: str, **query: str) -> list[JsonObject]:
+        """All items of a collection, read in pages; raises KubeError."""
+        items: list[JsonObject] = []
+        token = ""
+        while True:
+            page = await self.request(
+                "GET", path, query={"limit": str(_PAGE_SIZE), **({"continue": token} if token else {}), **query}
+            )
+            items.extend(page.get("items") or [])
+            token = (page.get("metadata") or {}).get("continue") or ""
+            if not token:
+                return items
+
+    async def create(self, path: str, body: JsonObject) -> JsonObject:
+        """Create an object under our field manager; raises KubeError."""
+        return await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+
+    async def json_patch(self, path: str, operations: Sequence[PatchOperation]) -> JsonObject:
+        """Apply a JSON Patch (RFC 6902) under our field manager; raises KubeError, 422 when a test fails."""
+        return await self.request(
+            "PATCH",
+            path,
+            query={"fieldManager": FIELD_MANAGER},
+            body=list(operations),
+            content_type="application/json-patch+json",
+        )
+
+    async def merge_patch(self, path: str, body: JsonObject) -> JsonObject:
+        """Apply a merge patch (RFC 7386) under our field manager; raises KubeError."""
+        return await self.request(
+            "PATCH",
+            path,
+            query={"fieldManager": FIELD_MANAGER},
+            body=body,
+            content_type="application/merge-patch+json",
+        )
+
+    async def delete(self, path: str) -> None:
+        """Delete an object; one that is gone already is no error. Raises KubeError."""
+        try:
+            await self.request("DELETE", path)
+        except KubeError as error:
+            if not error.not_found:
+                raise
+
+
+def _in_cluster() -> bool:
+    return exists(_SERVICE_ACCOUNT_TOKEN)
+
+
+def _error(status: int, raw: bytes) -> KubeError:
+    try:
+        answer = json.loads(raw)
+    except ValueError:
+        return KubeError(status, "Unknown", raw[:300].decode(errors="replace"))
+    return KubeError(status, str(answer.get("reason", "Unknown")), str(answer.get("message", ""))[:1000])

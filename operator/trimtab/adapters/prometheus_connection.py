@@ -1,0 +1,236 @@
+"""The connection to Prometheus, or to what speaks its HTTP API: one range query, as a typed result.
+
+prometheus-api-client holds connection, authentication and retries. Its own queries put PromQL into the URL and drop the
+warnings that tell a partial answer, so `_Client` adds one that does neither.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import requests
+from prometheus_api_client import PrometheusConnect
+from requests.auth import AuthBase, HTTPBasicAuth
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import ReadTimeoutError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util.retry import Retry
+
+from trimtab.adapters.prometheus_wire import (
+    FailureKind,
+    QueryFailed,
+    RangeAnswer,
+    misplaced,
+    parse_answer,
+    parse_failure,
+)
+
+_CHUNK_BYTES = 1 << 20
+_TENANT_HEADER = "X-Scope-OrgID"
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusSettings:
+    """Where Prometheus is and how it is asked."""
+
+    url: str
+    """Base URL: what stands before ``/api/v1``."""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    bearer_token: str = field(default="", repr=False)
+    bearer_token_file: Path | None = None
+    """Read again for each request, as the tokens of service accounts change."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tenant: str = ""
+    """Sent as ``X-Scope-OrgID``, which Mimir, Cortex and Loki-style gateways read."""
+    ca_file: Path | None = None
+    insecure_skip_verify: bool = False
+    client_certificate: tuple[Path, Path] | None = None
+    """Certificate and key."""
+    matchers: tuple[tuple[str, str], ...] = ()
+    """(label, value) added to the default queries, where one Prometheus holds several clusters."""
+    connect_timeout_seconds: float = 5.0
+    timeout_seconds: float = 30.0
+    """Longest time for one answer, the server's work included."""
+    round_seconds: float = 120.0
+    """A round sends nothing more after this."""
+    retries: int = 2
+    """After a broken connection and status 429 or 502; a query that timed out is not sent again."""
+    concurrency: int = 4
+    max_points: int = 11_000
+    """Points a series in one request; Prometheus allows 11,000."""
+    max_answer_bytes: int = 256 << 20
+    count_samples: bool = False
+    """Ask how many samples each query loads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The outcome of one request."""
+
+    outcome: RangeAnswer | QueryFailed
+    answer_bytes: int = 0
+    unconnected: bool = False
+    """Whether there was no server to answer."""
+    was_sent: bool = True
+
+
+class Connection:
+    """Asks one Prometheus; may be used by several threads at once."""
+
+    def __init__(self, settings: PrometheusSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._monotonic = monotonic
+        self._client = _client(settings)
+        self._host = urlsplit(settings.url).netloc.rpartition("@")[2] or settings.url
+
+    def close(self) -> None:
+        """Closes what is open."""
+        self._client.close()
+
+    def read_range(self, query: str, start: float, end: float, step_seconds: float) -> Received:
+        """The values of ``query`` from ``start`` to ``end`` in unix seconds; waits for them."""
+        form = {
+            "query": query,
+            "start": f"{start:.3f}",
+            "end": f"{end:.3f}",
+            "step": f"{step_seconds:.3f}",
+            "timeout": f"{self._settings.timeout_seconds:g}s",
+            "nocache": "1",  # else VictoriaMetrics moves the range to multiples of the step
+        }
+        if self._settings.count_samples:
+            form["stats"] = "1"
+        try:
+            status, body = self._post(form)
+        except _AnswerTooLargeError:
+            limit = self._settings.max_answer_bytes
+            return Received(
+                QueryFailed(FailureKind.TOO_LARGE, f"the answer has more than {limit} bytes", divisible=True)
+            )
+        except (requests.Timeout, TimeoutError, requests.ConnectionError) as error:
+            return self._not_received(error)
+        except (requests.RequestException, OSError) as error:
+            return Received(QueryFailed(FailureKind.UNREACHABLE, f"Prometheus at {self._host}: {_innermost(error)}"))
+        if status != 200:
+            return Received(parse_failure(status, body), len(body))
+        answer = parse_answer(body)
+        if isinstance(answer, RangeAnswer):
+            return Received(misplaced(answer, start, end, step_seconds) or answer, len(body))
+        return Received(answer, len(body))
+
+    def _post(self, form: Mapping[str, str]) -> tuple[int, bytes]:
+        """Status and body; an answer that comes drop by drop is given up at the same time as one that does not come."""
+        given_up_at = self._monotonic() + self._settings.connect_timeout_seconds + self._settings.timeout_seconds
+        timeouts = (self._settings.connect_timeout_seconds, self._settings.timeout_seconds)
+        body = bytearray()
+        with self._client.query_range(form, timeouts) as response:
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                body += chunk
+                if len(body) > self._settings.max_answer_bytes:
+                    raise _AnswerTooLargeError
+                if self._monotonic() > given_up_at:
+                    raise TimeoutError
+            return response.status_code, bytes(body)
+
+    def _not_received(self, error: Exception) -> Received:
+        connecting = isinstance(error, requests.ConnectTimeout)
+        timed_out = isinstance(error, requests.ReadTimeout | TimeoutError) or isinstance(
+            _innermost(error), ReadTimeoutError
+        )
+        if timed_out and not connecting:
+            seconds = self._settings.timeout_seconds
+            return Received(
+                QueryFailed(FailureKind.TIMEOUT, f"Prometheus at {self._host} did not answer in {seconds:g} s")
+            )
+        message = f"Prometheus at {self._host} cannot be reached: {_innermost(error)}"
+        return Received(QueryFailed(FailureKind.UNREACHABLE, message), unconnected=True)
+
+
+class _AnswerTooLargeError(Exception):
+    pass
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The error that libraries have wrapped."""
+    inner = getattr(error, "reason", None) or next(iter(error.args), None)
+    return _innermost(inner) if isinstance(inner, BaseException) else error
+
+
+class _Retry(Retry):
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: ConnectionPool | None = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        """Gives up at once on a query that timed out: again it would cost the server as much."""
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+class _Bearer(AuthBase):
+    def __init__(self, token: str | Path) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the token; raises OSError when its file cannot be read."""
+        token = self._token if isinstance(self._token, str) else self._token.read_text().strip()
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+
+class _Client(PrometheusConnect):  # type: ignore[misc]  # the library ships no type information
+    """One query more for the library's connection: sent as a form, with the whole answer."""
+
+    def query_range(self, form: Mapping[str, str], timeouts: tuple[float, float]) -> requests.Response:
+        """The answer, its body not read yet; ``timeouts`` to connect and between bytes, in seconds."""
+        response: requests.Response = self._session.request(
+            method="POST",
+            url=f"{self.url}/api/v1/query_range",
+            data=form,
+            headers=self.headers,
+            auth=self.auth,
+            verify=self._session.verify,
+            cert=self._session.cert,
+            timeout=timeouts,
+            stream=True,
+            allow_redirects=False,  # a redirected POST would arrive as a GET without the query
+        )
+        return response
+
+
+def _client(settings: PrometheusSettings) -> _Client:
+    headers = dict(settings.headers)
+    if settings.tenant:
+        headers[_TENANT_HEADER] = settings.tenant
+    token = settings.bearer_token or settings.bearer_token_file
+    auth: AuthBase | None = None
+    if token:
+        auth = _Bearer(token)
+    elif settings.username:
+        auth = HTTPBasicAuth(settings.username, settings.password)
+    session = requests.Session()
+    session.verify = str(settings.ca_file) if settings.ca_file is not None else not settings.insecure_skip_verify
+    if settings.client_certificate is not None:
+        session.cert = (str(settings.client_certificate[0]), str(settings.client_certificate[1]))
+    retry = _Retry(
+        total=settings.retries,
+        backoff_factor=0.2,
+        status_forcelist=(429, 502),
+        allowed_methods=frozenset(("POST",)),
+        raise_on_status=False,
+        respect_retry_after_header=False,  # a thread would sleep for as long as the server likes
+    )
+    return _Client(
+        url=settings.url.rstrip("/"), headers=headers, auth=auth, session=session, retry=retry, method="POST"
+    )

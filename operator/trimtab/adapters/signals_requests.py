@@ -1,0 +1,139 @@
+"""What is measured of a policy's workload, and the samples that are asked for. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trimtab.adapters.promql import check, promql_duration
+from trimtab.adapters.signals_kube import SOURCES, Signal, placeholder_values
+from trimtab.domain.policy import MetricQuery, PolicySpec
+
+
+@dataclass(frozen=True, slots=True)
+class SignalQuery:
+    """Where one signal of a policy comes from."""
+
+    name: str
+    """A `Signal`, or ``objective/`` and the name of an objective."""
+    template: str | None
+    """PromQL of the user's own; None for the default query."""
+    target_label: str | None = None
+    unit: str = ""
+    by_container: bool = False
+    """Whether there is one series a container, not one in all."""
+    source: str = ""
+    """What to name in a message: the field of the spec, or the series that a default query reads."""
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the query, with field and remedy; None when it can be sent."""
+        return None if self.template is None else check(self.template, self.target_label, self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRequest:
+    """The samples that one policy needs: from ``since`` to ``until``, at ``phase + k * step_seconds``; unix seconds."""
+
+    key: str
+    """Names the policy, or what else asks: its uid, say."""
+    namespace: str
+    spec: PolicySpec
+    since: float
+    until: float
+    step_seconds: float
+    window_seconds: float
+    """Value of ``$window``: at least two scrape intervals."""
+    resumed: Mapping[str, float] = field(default_factory=dict)
+    """Later starts than ``since`` by name of the signal, for those of which older samples are there."""
+    phase: float = 0.0
+    only: frozenset[str] | None = None
+    """Names of the signals that are wanted; None for all."""
+
+    @property
+    def queries(self) -> tuple[SignalQuery, ...]:
+        """The wanted signals whose queries can be sent."""
+        wanted = (query for query in signal_queries(self.spec) if self.only is None or query.name in self.only)
+        return tuple(query for query in wanted if query.fault is None)
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """What is wrong with the queries of the wanted signals, by name; they are not sent."""
+        return {
+            name: fault for name, fault in query_faults(self.spec).items() if self.only is None or name in self.only
+        }
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Values of the placeholders in the policy's queries."""
+        target = self.spec.target_ref
+        return placeholder_values(self.namespace, target.kind, target.name, promql_duration(self.window_seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRead:
+    """What a validation reads of one policy: values at ``first + k * interval_seconds``, ``count`` of them."""
+
+    key: str
+    namespace: str
+    spec: PolicySpec
+    first: float
+    """Unix seconds."""
+    interval_seconds: float
+    count: int
+    window_seconds: float
+
+
+def timed_request(read: TimedRead) -> SignalRequest:
+    """The request for the values at exactly these times: load, replicas, CPU size and objectives."""
+    load = Signal.CPU if read.spec.metrics.load is None else Signal.LOAD
+    return SignalRequest(
+        key=read.key,
+        namespace=read.namespace,
+        spec=read.spec,
+        since=read.first,
+        until=read.first + (read.count - 1) * read.interval_seconds,
+        step_seconds=read.interval_seconds,
+        window_seconds=read.window_seconds,
+        phase=read.first % read.interval_seconds,
+        only=frozenset(
+            (load, Signal.REPLICAS, Signal.CPU_SIZE, *(objective_name(o.name) for o in read.spec.objectives))
+        ),
+    )
+
+
+def signal_queries(spec: PolicySpec) -> tuple[SignalQuery, ...]:
+    """Where each signal of a policy comes from; without a query for the load, the load is the CPU usage."""
+    metrics = spec.metrics
+    queries = [
+        _metric(Signal.CPU, metrics.cpu, "cores"),
+        _metric(Signal.MEMORY, metrics.memory, "bytes"),
+        _metric(Signal.REPLICAS, None, "replicas"),
+        _metric(Signal.CPU_SIZE, None, "cores"),
+        _metric(Signal.STARTUP, None, "seconds"),
+    ]
+    if metrics.load is not None:
+        queries.append(_metric(Signal.LOAD, metrics.load, metrics.load.unit))
+    for objective in spec.objectives:
+        where = f"spec.objectives[{objective.name}].query"
+        queries.append(
+            SignalQuery(objective_name(objective.name), objective.query, objective.target_label, source=where)
+        )
+    return tuple(queries)
+
+
+def query_faults(spec: PolicySpec) -> dict[str, str]:
+    """What is wrong with a policy's queries, by name of the signal, for the condition Ready."""
+    return {query.name: query.fault for query in signal_queries(spec) if query.fault is not None}
+
+
+def objective_name(objective: str) -> str:
+    """Name of an objective's signal."""
+    return f"objective/{objective}"
+
+
+def _metric(signal: Signal, own: MetricQuery | None, unit: str) -> SignalQuery:
+    by_container = signal in {Signal.CPU, Signal.MEMORY}
+    if own is None:
+        return SignalQuery(signal, None, None, unit, by_container, SOURCES[signal])
+    return SignalQuery(signal, own.query, own.target_label, unit, by_container, f"spec.metrics.{signal}.query")

@@ -1,0 +1,155 @@
+"""From the answers to bulk queries to each policy's signals on its grid. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, RangeAnswer, RangeSeries
+from trimtab.adapters.signals import BulkQuery, Consumer
+from trimtab.adapters.signals_kube import Signal
+from trimtab.adapters.signals_requests import SignalRequest, objective_name
+from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.series import FloatArray, Series, empty
+from trimtab.domain.status import format_time
+
+_CONTAINER = "container"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """What was read for one request.
+
+    The series of ``history`` lie on the request's grid, each from its own start on (`SignalRequest.resumed`) to
+    ``until``; a signal in ``failures`` is empty there.
+    """
+
+    history: WorkloadHistory
+    failures: dict[str, QueryFailed] = field(default_factory=dict)
+    """By name of the signal."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether an answer was partial: its signals count as missing, and nothing may be begun on the others."""
+        return any(failure.kind is FailureKind.PARTIAL for failure in self.failures.values())
+
+
+Readings = dict[str, Series] | QueryFailed
+"""Series by container, or under the empty name where there is one in all; or why there are none."""
+
+
+Share = tuple[Consumer, Readings]
+
+
+def shares(bulk: BulkQuery, answers: Sequence[RangeAnswer] | QueryFailed) -> list[Share]:
+    """Each consumer's share of the answers; several answers are parts of the range, one after another."""
+    if isinstance(answers, QueryFailed):
+        return [(consumer, answers) for consumer in bulk.consumers]
+    complaints = "; ".join(dict.fromkeys(answer.partial for answer in answers if answer.partial))
+    if complaints:
+        return shares(bulk, QueryFailed(FailureKind.PARTIAL, f"partial answer: {complaints}"))
+    by_labels: dict[tuple[str, ...], list[RangeSeries]] = defaultdict(list)
+    for answer in answers:
+        for series in answer.series:
+            by_labels[tuple(series.labels.get(label, "") for label in bulk.source.labels)].append(series)
+    return [
+        (consumer, _reading(bulk, consumer, by_labels.get(bulk.source.labels_of(consumer), [])))
+        for consumer in bulk.consumers
+    ]
+
+
+def _reading(bulk: BulkQuery, consumer: Consumer, found: Sequence[RangeSeries]) -> Readings:
+    by_name: dict[str, list[RangeSeries]] = defaultdict(list)
+    for series in found:
+        by_name[series.labels.get(_CONTAINER, "") if consumer.query.by_container else ""].append(series)
+    if consumer.query.by_container and "" in by_name:
+        message = f"{consumer.shown} gives a series without the label container: keep it in the query's `by`"
+        return QueryFailed(FailureKind.BAD_QUERY, message)
+    result: dict[str, Series] = {}
+    for name, parts in by_name.items():
+        values = _on_grid(bulk, parts)
+        if isinstance(values, float):
+            return _many_series(consumer, name, values)
+        whole = Series(bulk.start, bulk.step_seconds, values, consumer.query.unit)
+        cut = whole.between(consumer.start, consumer.end)
+        if cut.present:
+            result[name] = replace(cut, values=cut.values.copy())
+    return result or _no_data(consumer, "only NaN or infinite values" if found else "nothing")
+
+
+def _on_grid(bulk: BulkQuery, parts: Iterable[RangeSeries]) -> FloatArray | float:
+    """Values at the points of the grid, NaN where there is none; or a time at which two series have one."""
+    values = np.full(round((bulk.end - bulk.start) / bulk.step_seconds) + 1, np.nan)
+    for part in parts:
+        finite = np.isfinite(part.values)
+        index = np.rint((part.times[finite] - bulk.start) / bulk.step_seconds).astype(np.int64)
+        taken = np.isfinite(values[index])
+        if taken.any():
+            return float(part.times[finite][taken][-1])
+        values[index] = part.values[finite]
+    return values
+
+
+def _many_series(consumer: Consumer, container: str, time: float) -> QueryFailed:
+    per, by = (f" for container {container}", " by (container)") if container else ("", "")
+    return QueryFailed(
+        FailureKind.MANY_SERIES,
+        f"{consumer.shown} gives several series{per} at {format_time(time)}; one is wanted: "
+        f"aggregate them, as in sum{by} (...)",
+    )
+
+
+def _no_data(consumer: Consumer, returned: str) -> QueryFailed:
+    span = f"from {format_time(consumer.start)} to {format_time(consumer.end)}"
+    hint = ""
+    if "$window" in (consumer.query.template or ""):
+        hint = f"; $window is {consumer.request.values['window']} and needs two scrapes within"
+    return QueryFailed(FailureKind.NO_DATA, f"no data: query {consumer.shown} returned {returned} {span}{hint}")
+
+
+def results(requests: Sequence[SignalRequest], read: Iterable[Share]) -> dict[str, FetchResult]:
+    """The result of each request by its key, from its signals' readings."""
+    by_key: dict[str, dict[str, Readings]] = {request.key: {} for request in requests}
+    for consumer, reading in read:
+        by_key[consumer.request.key][consumer.query.name] = reading
+    return {request.key: _result(request, by_key[request.key]) for request in requests}
+
+
+def _result(request: SignalRequest, read: dict[str, Readings]) -> FetchResult:
+    failures = {name: QueryFailed(FailureKind.BAD_QUERY, fault) for name, fault in request.faults.items()}
+    failures |= {name: reading for name, reading in read.items() if isinstance(reading, QueryFailed)}
+    units = {query.name: query.unit for query in request.queries}
+
+    def series_of(name: str) -> dict[str, Series]:
+        found = read.get(name, {})
+        return {} if isinstance(found, QueryFailed) else found
+
+    def single(name: str) -> Series:
+        return series_of(name).get("", empty(request.step_seconds, units.get(name, "")))
+
+    cpu = series_of(Signal.CPU)
+    startup = series_of(Signal.STARTUP).get("")
+    newest = None if startup is None else startup.last()
+    history = WorkloadHistory(
+        load=_total(cpu, request.step_seconds) if request.spec.metrics.load is None else single(Signal.LOAD),
+        replicas=single(Signal.REPLICAS),
+        cpu_size=single(Signal.CPU_SIZE),
+        cpu_cores=cpu,
+        memory_bytes=series_of(Signal.MEMORY),
+        objectives={o.name: single(objective_name(o.name)) for o in request.spec.objectives},
+        startup_seconds=None if newest is None else newest[1],
+    )
+    return FetchResult(history, failures)
+
+
+def _total(by_container: dict[str, Series], step_seconds: float) -> Series:
+    """CPU usage of all containers; a container without a sample counts as idle where another has one."""
+    if not by_container:
+        return empty(step_seconds, "cores")
+    first = next(iter(by_container.values()))
+    stacked = np.stack([series.values for series in by_container.values()])
+    seen = np.isfinite(stacked).any(axis=0)
+    return replace(first, values=np.where(seen, np.nansum(stacked, axis=0), np.nan))

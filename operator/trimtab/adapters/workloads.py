@@ -1,0 +1,215 @@
+"""Workloads on the API server: read, and written by JSON Patch with tests of what was seen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from trimtab.adapters.kube import JsonObject, KubeClient, KubeError, PatchOperation
+from trimtab.domain.objects import FieldOwner, Workload
+from trimtab.domain.policy import TargetKind
+from trimtab.domain.status import Amounts, ContainerSize, Snapshot
+from trimtab.domain.units import parse_quantity
+
+_PLURAL: Final = {TargetKind.DEPLOYMENT: "deployments", TargetKind.STATEFUL_SET: "statefulsets"}
+_PARALLEL_LISTS: Final = 4
+
+TargetKey = tuple[str, TargetKind, str]
+"""(namespace, kind, name) of a workload."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadsSeen:
+    """Workloads of some namespaces and the autoscalers on them, read at one moment."""
+
+    workloads: Mapping[TargetKey, Workload]
+    autoscalers: Mapping[TargetKey, str]
+    """Name of the HPA that targets the workload."""
+    failed: Mapping[str, str]
+    """Why a namespace could not be read."""
+
+
+def path(kind: TargetKind, namespace: str, name: str | None = None, subresource: str | None = None) -> str:
+    """URL path of a workload or a collection of workloads."""
+    parts = [f"/apis/apps/v1/namespaces/{namespace}/{_PLURAL[kind]}", name, subresource]
+    return "/".join(part for part in parts if part)
+
+
+class Workloads:
+    """Deployments and StatefulSets on the API server."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self._kube = kube
+        self._slots = asyncio.Semaphore(_PARALLEL_LISTS)
+
+    async def read(self, kind: TargetKind, namespace: str, name: str) -> Workload | None:
+        """One workload as it is now, or None when there is none; raises KubeError."""
+        try:
+            return parse_workload(kind, await self._kube.get(path(kind, namespace, name)))
+        except KubeError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def seen(self, namespaces: Iterable[str]) -> WorkloadsSeen:
+        """Everything in some namespaces, three requests each; a namespace that fails is named in ``failed``."""
+        workloads: dict[TargetKey, Workload] = {}
+        autoscalers: dict[TargetKey, str] = {}
+        failed: dict[str, str] = {}
+
+        async def one(namespace: str) -> None:
+            async with self._slots:
+                try:
+                    for kind in TargetKind:
+                        for body in await self._kube.list(path(kind, namespace)):
+                            workload = parse_workload(kind, body)
+                            workloads[namespace, kind, workload.name] = workload
+                    autoscalers.update(await self._autoscalers(namespace))
+                except KubeError as error:
+                    failed[namespace] = str(error)
+
+        await asyncio.gather(*(one(namespace) for namespace in namespaces))
+        return WorkloadsSeen(workloads, autoscalers, failed)
+
+    async def autoscaler_on(self, kind: TargetKind, namespace: str, name: str) -> str | None:
+        """Name of the HPA that targets a workload right now, if any; raises KubeError."""
+        return (await self._autoscalers(namespace)).get((namespace, kind, name))
+
+    async def scale(self, workload: Workload, replicas: int) -> None:
+        """Set replicas through ``/scale``; raises KubeError, 422 when uid or replicas are not what was seen."""
+        operations: list[PatchOperation] = [
+            {"op": "test", "path": "/metadata/uid", "value": workload.uid},
+            {"op": "test", "path": "/spec/replicas", "value": workload.replicas},
+            {"op": "replace", "path": "/spec/replicas", "value": replicas},
+        ]
+        await self._kube.json_patch(path(workload.kind, workload.namespace, workload.name, "scale"), operations)
+
+    async def resize(self, workload: Workload, sizes: Iterable[ContainerSize]) -> None:
+        """Set resources of containers in the template; raises KubeError, 422 when what was seen has changed."""
+        operations: list[PatchOperation] = [{"op": "test", "path": "/metadata/uid", "value": workload.uid}]
+        for size in sizes:
+            operations.extend(resize_operations(workload, size))
+        await self._kube.json_patch(path(workload.kind, workload.namespace, workload.name), operations)
+
+    async def _autoscalers(self, namespace: str) -> dict[TargetKey, str]:
+        found: dict[TargetKey, str] = {}
+        for body in await self._kube.list(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"):
+            target = (body.get("spec") or {}).get("scaleTargetRef") or {}
+            if target.get("kind") in list(TargetKind):
+                found[namespace, TargetKind(target["kind"]), target["name"]] = body["metadata"]["name"]
+        return found
+
+
+def resize_operations(workload: Workload, size: ContainerSize) -> list[PatchOperation]:
+    """JSON Patch operations that give one container its new size; an empty amount leaves no such entry.
+
+    The tests name the container and the resources that were seen, so that the API server refuses the
+    write when either has changed.
+    """
+    index = workload.container_order.index(size.name)
+    base = f"/spec/template/spec/containers/{index}"
+    seen: JsonObject = workload.raw_resources[size.name]
+    wanted: JsonObject = {key: dict(value) if isinstance(value, dict) else value for key, value in seen.items()}
+    for group, amounts in (("requests", size.requests), ("limits", size.limits)):
+        entries = dict(wanted.get(group) or {})
+        for resource, amount in (("cpu", amounts.cpu), ("memory", amounts.memory)):
+            if amount:
+                entries[resource] = amount
+            else:
+                entries.pop(resource, None)
+        if entries or group in seen:
+            wanted[group] = entries
+    return [
+        {"op": "test", "path": f"{base}/name", "value": size.name},
+        {"op": "test", "path": f"{base}/resources", "value": seen},
+        {"op": "replace", "path": f"{base}/resources", "value": wanted},
+    ]
+
+
+def parse_workload(kind: TargetKind, body: JsonObject) -> Workload:
+    """A Workload from the object that the API server returned."""
+    meta, spec, status = body["metadata"], body["spec"], body.get("status") or {}
+    containers = spec["template"]["spec"]["containers"]
+    replicas = spec.get("replicas", 1)
+    updated, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
+    observed = status.get("observedGeneration", 0) >= meta.get("generation", 0)
+    managed = meta.get("managedFields") or []
+    labels = (spec.get("selector") or {}).get("matchLabels") or {}
+    return Workload(
+        namespace=meta["namespace"],
+        kind=kind,
+        name=meta["name"],
+        uid=meta["uid"],
+        replicas=replicas,
+        ready_replicas=ready,
+        containers=tuple(_size(container) for container in containers),
+        container_order=tuple(container["name"] for container in containers),
+        raw_resources={container["name"]: container.get("resources") or {} for container in containers},
+        replicas_owner=_owner(managed, ("f:spec", "f:replicas")),
+        resources_owners={
+            container["name"]: owner
+            for container in containers
+            if (owner := _resources_owner(managed, container["name"])) is not None
+        },
+        selector=",".join(f"{key}={value}" for key, value in sorted(labels.items())),
+        rolled_out=observed and updated >= replicas and ready >= replicas and status.get("replicas", 0) == replicas,
+        max_surge=_max_surge(kind, spec, replicas),
+    )
+
+
+def snapshot(workload: Workload) -> Snapshot:
+    """Replicas and sizes of a workload, enough to restore it."""
+    return Snapshot(replicas=workload.replicas, containers=list(workload.containers))
+
+
+def _size(container: JsonObject) -> ContainerSize:
+    resources = container.get("resources") or {}
+
+    def amounts(group: str) -> Amounts:
+        entries = resources.get(group) or {}
+        return Amounts(cpu=str(entries.get("cpu", "")), memory=str(entries.get("memory", "")))
+
+    return ContainerSize(name=container["name"], requests=amounts("requests"), limits=amounts("limits"))
+
+
+def _owner(managed: list[JsonObject], keys: tuple[str, ...]) -> FieldOwner | None:
+    """The newest writer among the owners of a field."""
+    newest: FieldOwner | None = None
+    for entry in managed:
+        fields: Any = entry.get("fieldsV1") or {}
+        for key in keys:
+            fields = fields.get(key) if isinstance(fields, dict) else None
+        if fields is None or entry.get("subresource") == "status":
+            continue
+        owner = FieldOwner(
+            manager=entry.get("manager", ""),
+            operation=entry.get("operation", ""),
+            subresource=entry.get("subresource", ""),
+            at=entry.get("time", ""),
+        )
+        if newest is None or owner.at >= newest.at:
+            newest = owner
+    return newest
+
+
+def _resources_owner(managed: list[JsonObject], container: str) -> FieldOwner | None:
+    base = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{container}"}}', "f:resources")
+    owners = [
+        owner
+        for group in ("f:requests", "f:limits")
+        for resource in ("f:cpu", "f:memory")
+        if (owner := _owner(managed, (*base, group, resource))) is not None
+    ]
+    return max(owners, key=lambda owner: owner.at, default=None)
+
+
+def _max_surge(kind: TargetKind, spec: JsonObject, replicas: int) -> int:
+    """Pods that a rollout brings up at a time: a StatefulSet one, a Deployment its maxSurge (25 % by default)."""
+    if kind is TargetKind.STATEFUL_SET:
+        return 1
+    surge = ((spec.get("strategy") or {}).get("rollingUpdate") or {}).get("maxSurge", "25%")
+    if isinstance(surge, int):
+        return max(1, surge)
+    return max(1, -(-replicas * int(parse_quantity(str(surge).rstrip("%"))) // 100))

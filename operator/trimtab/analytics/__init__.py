@@ -1,0 +1,1 @@
+"""What a series shows: quality, level, trend and seasons. Numpy in, frozen dataclasses out; no I/O, no clock."""

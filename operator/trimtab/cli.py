@@ -1,0 +1,223 @@
+"""The command line: the operator itself, and what people ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from trimtab import __version__
+from trimtab.adapters.kube import KubeClient, KubeError
+from trimtab.adapters.resources import RESUMED_ANNOTATION, Resources
+from trimtab.domain.objects import Policy, Run
+from trimtab.domain.run import Phase
+from trimtab.reporting.terminal import explanation, overview
+
+app = typer.Typer(
+    name="trimtab",
+    help="Tunes workloads, proves each change from the metrics, and undoes what did not help.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_T = TypeVar("_T")
+_out = Console(soft_wrap=False)
+
+Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig; default KUBECONFIG or ~/.kube/config.")]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the policy or run.")]
+PolicyName = Annotated[str, typer.Argument(help="Name of the PerformancePolicy.")]
+RunName = Annotated[str, typer.Argument(help="Name of the OptimizationRun.")]
+
+
+class RefusedError(Exception):
+    """What was asked for cannot be done; the message says why and what can."""
+
+
+def main() -> None:
+    """Entry point: an error that a person can mend is one line and exit code 1."""
+    try:
+        app()
+    except (KubeError, RefusedError) as error:
+        print(f"trimtab: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+@app.command()
+def operator(
+    prometheus_url: Annotated[str, typer.Option(help="Address of Prometheus.", envvar="TRIMTAB_PROMETHEUS_URL")],
+    namespace: Annotated[list[str] | None, typer.Option("--namespace", "-n", help="Namespace to look after.")] = None,
+    all_namespaces: Annotated[bool, typer.Option(help="Look after every namespace.")] = False,
+    scrape_interval: Annotated[float | None, typer.Option(help="Scrape interval of Prometheus in seconds.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Port of the operator's metrics; 0 for none.")] = None,
+    health_port: Annotated[int | None, typer.Option(help="Port of /healthz; 0 for none.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes for the analysis.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Run the operator until SIGTERM. Options may also come as TRIMTAB_* variables."""
+    from trimtab.logs import configure
+    from trimtab.running import run
+    from trimtab.settings import Settings
+
+    given: dict[str, object] = {
+        "prometheus_url": prometheus_url,
+        "namespaces": tuple(namespace) if namespace else None,
+        "all_namespaces": all_namespaces or None,
+        "scrape_interval_seconds": scrape_interval,
+        "metrics_port": metrics_port,
+        "health_port": health_port,
+        "workers": workers,
+        "log_format": log_format,
+        "log_level": log_level,
+        "kubeconfig": kubeconfig,
+    }
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked by pydantic
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise RefusedError(faults) from error
+    configure(settings.log_level, settings.log_format)
+    asyncio.run(run(settings))
+
+
+@app.command()
+def get(
+    namespace: Namespace = "default",
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Every namespace.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show again every two seconds.")] = False,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Show policies and their runs."""
+
+    async def show(resources: Resources) -> None:
+        scope = None if all_namespaces else namespace
+        while True:
+            policies, runs = await resources.policies(scope), await resources.runs(scope)
+            if watch:
+                _out.clear()
+            if policies:
+                _out.print(overview(policies, runs, namespaced=all_namespaces, now=time.time()))
+            else:
+                print(f"no PerformancePolicy in {'any namespace' if all_namespaces else f'namespace {namespace}'}")
+            if not watch:
+                return
+            await asyncio.sleep(2.0)
+
+    _with_resources(kubeconfig, show)
+
+
+@app.command()
+def explain(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Kubeconfig = None) -> None:
+    """Explain a policy: state, evidence, what would be done and why, and YAML to copy."""
+
+    async def show(resources: Resources) -> None:
+        found = await resources.policy(namespace, policy)
+        runs = [run for run in await resources.runs(namespace) if run.policy_name == policy]
+        _out.print(explanation(found, sorted(runs, key=lambda run: run.created_at)))
+
+    _with_resources(kubeconfig, show)
+
+
+@app.command()
+def pause(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Kubeconfig = None) -> None:
+    """Change nothing more under a policy; a trial under way is still ended."""
+    _with_resources(kubeconfig, lambda resources: _set_paused(resources, namespace, policy, paused=True))
+    print(f"{policy} is paused; trimtab resume {policy} -n {namespace} to go on")
+
+
+@app.command()
+def resume(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Kubeconfig = None) -> None:
+    """Go on after a pause, or after a person's own change was held to."""
+    _with_resources(kubeconfig, lambda resources: _set_paused(resources, namespace, policy, paused=False))
+    print(f"{policy} goes on")
+
+
+@app.command()
+def approve(run: RunName, namespace: Namespace = "default", kubeconfig: Kubeconfig = None) -> None:
+    """Approve the plan that a run shows now."""
+
+    async def act(resources: Resources) -> str:
+        found = await resources.run(namespace, run)
+        plan = found.status.plan
+        if found.phase is not Phase.AWAITING_APPROVAL or plan is None:
+            raise RefusedError(f"run {run} is {found.phase.value}; only a run that is AwaitingApproval can be approved")
+        await resources.patch_run_spec(found, {"approval": {"planHash": plan.hash}})
+        return plan.reason
+
+    print(f"approved: {_with_resources(kubeconfig, act)}")
+
+
+@app.command()
+def abort(run: RunName, namespace: Namespace = "default", kubeconfig: Kubeconfig = None) -> None:
+    """End a run that is under way, and undo its change."""
+
+    async def act(resources: Resources) -> None:
+        found = await resources.run(namespace, run)
+        if found.finished:
+            raise RefusedError(
+                f"run {run} has ended already: {found.phase.value}; trimtab undo POLICY reverts a kept change"
+            )
+        await resources.patch_run_spec(found, {"cancelled": True})
+
+    _with_resources(kubeconfig, act)
+    print(f"{run} is being aborted")
+
+
+@app.command()
+def undo(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Kubeconfig = None) -> None:
+    """Undo the change that was kept last under a policy."""
+
+    async def act(resources: Resources) -> str:
+        found = await resources.policy(namespace, policy)
+        last = _last_kept(found, await resources.runs(namespace))
+        await resources.patch_run_spec(last, {"cancelled": True})
+        return f"run {last.name} is being undone: {last.status.summary.change}"
+
+    print(_with_resources(kubeconfig, act))
+
+
+def _last_kept(policy: Policy, runs: list[Run]) -> Run:
+    kept = [
+        run
+        for run in runs
+        if run.policy_name == policy.name
+        and run.phase is Phase.SUCCEEDED
+        and run.status.applied is not None
+        and run.status.rollback is None
+    ]
+    if not kept:
+        raise RefusedError(
+            f"no run of {policy.name} has a kept change; trimtab get -n {policy.namespace} lists the runs"
+        )
+    return max(kept, key=lambda run: run.status.applied.at if run.status.applied else 0.0)
+
+
+async def _set_paused(resources: Resources, namespace: str, policy: str, *, paused: bool) -> None:
+    body: dict[str, object] = {"spec": {"paused": paused}}
+    if not paused:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        body["metadata"] = {"annotations": {RESUMED_ANNOTATION: now}}
+    await resources.patch_policy(namespace, policy, body)
+
+
+def _with_resources(kubeconfig: Path | None, act: Callable[[Resources], Awaitable[_T]]) -> _T:
+    async def run() -> _T:
+        async with await KubeClient.connect(kubeconfig) as kube:
+            return await act(Resources(kube))
+
+    return asyncio.run(run())

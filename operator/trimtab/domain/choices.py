@@ -1,0 +1,100 @@
+"""What a policy lets users choose between."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TargetKind(StrEnum):
+    """Kinds whose replicas and resources can be tuned."""
+
+    DEPLOYMENT = "Deployment"
+    STATEFUL_SET = "StatefulSet"
+
+
+class Mode(StrEnum):
+    """How far the operator may go."""
+
+    OBSERVE = "Observe"
+    RECOMMEND = "Recommend"
+    APPROVE = "Approve"
+    AUTO = "Auto"
+
+
+class StrategyName(StrEnum):
+    """What a plan weighs most."""
+
+    PERFORMANCE_FIRST = "PerformanceFirst"
+    COST_EFFICIENCY = "CostEfficiency"
+    BALANCED = "Balanced"
+    RELIABILITY_FOCUSED = "ReliabilityFocused"
+
+
+class OnNoTraffic(StrEnum):
+    """What an objective without a value means while no traffic is seen."""
+
+    MET = "Met"
+    HOLD = "Hold"
+
+
+class SelectPolicy(StrEnum):
+    """Which of several scaling policies counts, as in HPA v2."""
+
+    MAX = "Max"
+    MIN = "Min"
+    DISABLED = "Disabled"
+
+
+class ScalingPolicyType(StrEnum):
+    """Unit of a scaling policy's value."""
+
+    PODS = "Pods"
+    PERCENT = "Percent"
+
+
+class UpdateMode(StrEnum):
+    """How changed container resources reach the pods."""
+
+    RECREATE = "Recreate"
+
+
+class ControlledResource(StrEnum):
+    """Resources that a container policy lets Trimtab set."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+
+
+class ControlledValues(StrEnum):
+    """Whether limits move with requests."""
+
+    REQUESTS_AND_LIMITS = "RequestsAndLimits"
+    REQUESTS_ONLY = "RequestsOnly"
+
+
+class ForecastModel(StrEnum):
+    """Which forecast model is used."""
+
+    AUTO = "Auto"
+    NONE = "None"
+    SEASONAL_NAIVE = "SeasonalNaive"
+    SEASONAL_LINEAR = "SeasonalLinear"
+
+
+class OnInconclusive(StrEnum):
+    """What ends a trial whose evidence does not decide."""
+
+    ROLLBACK = "Rollback"
+    KEEP = "Keep"
+
+
+class OnStaleData(StrEnum):
+    """What stale or missing metrics mean for the workload."""
+
+    HOLD = "Hold"
+
+
+class OnFieldConflict(StrEnum):
+    """What another controller's claim on a field means."""
+
+    STOP = "Stop"

@@ -1,0 +1,157 @@
+"""The live objects as the operator sees them, parsed from what the API server returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from trimtab.domain.policy import PolicySpec, TargetKind
+from trimtab.domain.run import Phase, RunSpec, RunStatus
+from trimtab.domain.status import ContainerSize, PolicyStatus, parse_time
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidSpec:
+    """Why a spec that the API server let through cannot be used: field, value and remedy in one message."""
+
+    message: str
+
+
+def explain_invalid(error: ValidationError) -> str:
+    """One line for each fault, naming field, value and what would be right."""
+    faults = []
+    for fault in error.errors()[:5]:
+        where = ".".join(str(part) for part in fault["loc"]) or "spec"
+        faults.append(f"spec.{where}: {fault['msg']} (got {str(fault['input'])[:80]!r})")
+    return "; ".join(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A PerformancePolicy. ``spec`` is InvalidSpec where schema and CEL could not say what is wrong."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created_at: float
+    spec: PolicySpec | InvalidSpec
+    status: PolicyStatus
+    annotations: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name)."""
+        return self.namespace, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An OptimizationRun."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created_at: float
+    spec: RunSpec | InvalidSpec
+    status: RunStatus
+    policy_name: str
+    resource_version: str = ""
+    deleting: bool = False
+    finalizers: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name)."""
+        return self.namespace, self.name
+
+    @property
+    def phase(self) -> Phase:
+        """Where the run is; Pending while nothing is recorded."""
+        return self.status.phase or Phase.PENDING
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.phase.finished
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOwner:
+    """Who last wrote a field, from managedFields."""
+
+    manager: str
+    operation: str
+    subresource: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment or StatefulSet as read from the API server just now."""
+
+    namespace: str
+    kind: TargetKind
+    name: str
+    uid: str
+    replicas: int
+    ready_replicas: int
+    containers: tuple[ContainerSize, ...]
+    container_order: tuple[str, ...]
+    """Names in the order of the template, which JSON Patch paths count by."""
+    raw_resources: dict[str, dict[str, Any]]
+    """Resources of each container as written, which the tests of a patch repeat."""
+    replicas_owner: FieldOwner | None
+    resources_owners: dict[str, FieldOwner]
+    """Last writer of the resources by container name."""
+    selector: str
+    rolled_out: bool
+    max_surge: int
+    """Pods that a rollout replaces at a time, at least 1."""
+
+
+def parse_policy(body: dict[str, Any]) -> Policy:
+    """A Policy from the object the API server returned; a spec that cannot be used becomes InvalidSpec."""
+    meta = body["metadata"]
+    spec: PolicySpec | InvalidSpec
+    try:
+        spec = PolicySpec.model_validate(body.get("spec") or {})
+    except ValidationError as error:
+        spec = InvalidSpec(explain_invalid(error))
+    return Policy(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        created_at=parse_time(meta["creationTimestamp"]),
+        spec=spec,
+        status=PolicyStatus.model_validate(body.get("status") or {}),
+        annotations=dict(meta.get("annotations") or {}),
+    )
+
+
+def parse_run(body: dict[str, Any]) -> Run:
+    """A Run from the object the API server returned."""
+    meta = body["metadata"]
+    raw = body.get("spec") or {}
+    spec: RunSpec | InvalidSpec
+    try:
+        spec = RunSpec.model_validate(raw)
+    except ValidationError as error:
+        spec = InvalidSpec(explain_invalid(error))
+    return Run(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        created_at=parse_time(meta["creationTimestamp"]),
+        spec=spec,
+        status=RunStatus.model_validate(body.get("status") or {}),
+        policy_name=(raw.get("policyRef") or {}).get("name", ""),
+        resource_version=meta.get("resourceVersion", ""),
+        deleting="deletionTimestamp" in meta,
+        finalizers=tuple(meta.get("finalizers") or ()),
+    )

@@ -1,0 +1,335 @@
+"""What the operator tells in the status of its objects; shared by policies and runs. Numbers are decimal strings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from trimtab.domain.rules import list_map
+
+
+class StatusModel(BaseModel):
+    """Base of what only the operator writes; unknown fields of a newer version are ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+    )
+
+
+def format_time(seconds: float) -> str:
+    """RFC 3339 in UTC, whole seconds.
+
+    >>> format_time(0)
+    '1970-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(round(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str | float) -> float:
+    """Unix seconds of an RFC 3339 time; ValueError when it is none."""
+    if isinstance(text, int | float):
+        return float(text)
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+Time = Annotated[
+    float,
+    BeforeValidator(parse_time),
+    PlainSerializer(format_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""Unix seconds; written as RFC 3339."""
+
+
+def _cut(limit: int) -> Callable[[Any], Any]:
+    """Cuts a longer text: a status is still told when a message is too long for it."""
+    return lambda text: text if not isinstance(text, str) or len(text) <= limit else text[: limit - 1] + "…"
+
+
+Number = Annotated[str, BeforeValidator(_cut(32)), Field(max_length=32)]
+"""A number or an amount as text; empty when it is not known."""
+Name = Annotated[str, BeforeValidator(_cut(253)), Field(max_length=253)]
+"""A name, a word or a key."""
+Phrase = Annotated[str, BeforeValidator(_cut(512)), Field(max_length=512)]
+"""A cell of a table, or a short reason."""
+Sentence = Annotated[str, BeforeValidator(_cut(1024)), Field(max_length=1024)]
+"""A message for a person."""
+
+
+class Condition(StatusModel):
+    """A condition of the Kubernetes API conventions."""
+
+    type: Name
+    """What the condition speaks of."""
+    status: Literal["True", "False", "Unknown"]
+    """True, False or Unknown."""
+    reason: Name
+    """The cause in one CamelCase word."""
+    message: Sentence = ""
+    """The cause for a person, with what to do about it."""
+    observed_generation: int = 0
+    """Generation of the spec that this condition speaks of."""
+    last_transition_time: Time = 0.0
+    """Time at which the status last changed."""
+
+
+class Amounts(StatusModel):
+    """CPU and memory as quantities; empty when not set."""
+
+    cpu: Number = ""
+    """CPU in cores; empty when not set."""
+    memory: Number = ""
+    """Memory in bytes; empty when not set."""
+
+
+class ContainerSize(StatusModel):
+    """Requests and limits of one container."""
+
+    name: Name
+    """Name of the container."""
+    requests: Amounts = Amounts()
+    """Amounts that the scheduler sets aside."""
+    limits: Amounts = Amounts()
+    """Amounts that the container cannot exceed."""
+
+
+class OperatingPoint(StatusModel):
+    """How a workload is run: container sizes, load a replica carries, headroom, floor."""
+
+    containers: list[ContainerSize] = Field(default_factory=list, max_length=32)
+    """Sizes of the containers; empty while they are as the user set them."""
+    load_per_replica: Number = ""
+    """Load that one replica carries while all objectives hold; empty until it is learned."""
+    headroom_percent: int = 0
+    """Spare capacity kept above the forecast quantile."""
+    min_replicas: int = 0
+    """Floor learned by a run; 0 when only the policy's floor counts."""
+    since: Time = 0.0
+    """Time from which it holds."""
+    from_: Name = Field("", alias="from")
+    """Run that made this point; empty for the one that was found."""
+
+
+class Snapshot(StatusModel):
+    """Values of a workload at one moment, enough to restore it exactly."""
+
+    replicas: int | None = None
+    """Replica count; absent when it was not looked at."""
+    containers: list[ContainerSize] = Field(default_factory=list, max_length=32)
+    """Sizes of the containers."""
+
+
+class Summary(StatusModel):
+    """Ready-made cells for ``kubectl get``."""
+
+    replicas: Phrase = ""
+    """Replicas as they are and as recommended, such as 6→4."""
+    objectives: Phrase = ""
+    """How many objectives are met, such as 2/2."""
+    change: Phrase = ""
+    """What is recommended, such as cpu 500m→350m."""
+    peak: Phrase = ""
+    """Highest demand foreseen over the horizon."""
+    savings: Phrase = ""
+    """Cost that the recommendation saves a month."""
+
+
+class ObjectiveState(StatusModel):
+    """An objective as last seen."""
+
+    name: Name
+    """Name of the objective."""
+    value: Number = ""
+    """Value as last measured; empty without data."""
+    threshold: Number = ""
+    """Threshold in the query's own unit."""
+    state: Literal["Met", "Violated", "NoTraffic", "Unknown"] = "Unknown"
+    """Met, Violated, NoTraffic or Unknown."""
+
+
+class ForecastState(StatusModel):
+    """The demand foreseen over the horizon."""
+
+    model: Name
+    """Model that was chosen."""
+    peak: Number = ""
+    """Highest demand foreseen."""
+    peak_at: Time | None = None
+    """Time of the peak."""
+    lower: Number = ""
+    """Lower end of the interval at the peak."""
+    upper: Number = ""
+    """Upper end of the interval at the peak."""
+    error_percent_of_naive: int | None = None
+    """Backtest error relative to seasonal naive; 100 is as good as that."""
+    reason: Sentence = ""
+    """Why this model was chosen."""
+
+
+class TrendState(StatusModel):
+    """Direction of the demand."""
+
+    direction: Literal["Rising", "Falling", "Steady"]
+    """Rising, Falling or Steady."""
+    percent_per_hour: Number = ""
+    """Slope in percent of the mean an hour."""
+
+
+class Season(StatusModel):
+    """A period found in the demand."""
+
+    period: Number
+    """Length of the period."""
+    strength_percent: int
+    """Share of the demand's variance that the period explains."""
+
+
+class ScalingStep(StatusModel):
+    """One step of following."""
+
+    from_: int = Field(alias="from")
+    """Replicas before."""
+    to: int
+    """Replicas after."""
+    at: Time
+    """Time of the step."""
+    reason: Sentence
+    """Why."""
+
+
+class ScalingToday(StatusModel):
+    """Steps of following since midnight UTC."""
+
+    date: Number = ""
+    """The day in UTC."""
+    ups: int = 0
+    """Steps up."""
+    downs: int = 0
+    """Steps down."""
+
+
+class Scaling(StatusModel):
+    """What following did."""
+
+    pending: ScalingStep | None = None
+    """A step that is recorded and not yet known to be written."""
+    last: ScalingStep | None = None
+    """The latest step that was written."""
+    today: ScalingToday = ScalingToday()
+    """Steps since midnight UTC."""
+
+
+class Hold(StatusModel):
+    """Someone's newer value stands: following waits for ``trimtab resume`` or a change of the policy."""
+
+    field: Name
+    """Field that someone else wrote."""
+    value: Phrase
+    """Value that stands."""
+    manager: Name
+    """Field manager that wrote it."""
+    since: Time
+    """Time from which following waits."""
+    generation: int
+    """Generation of the policy at that time; a later one ends the hold."""
+
+
+class Accepted(StatusModel):
+    """A foreign value that was accepted as the new base, so that it is not taken for a newer one again."""
+
+    value: Phrase
+    """Value that was accepted."""
+    manager: Name
+    """Field manager that wrote it."""
+    at: Name = ""
+    """Time of that write."""
+
+
+class Recommendation(StatusModel):
+    """What would be changed, or why nothing is."""
+
+    replicas: int | None = None
+    """Replicas recommended."""
+    containers: list[ContainerSize] = Field(default_factory=list, max_length=32)
+    """Sizes recommended."""
+    reason: Sentence = ""
+    """Why, or why nothing is recommended."""
+
+
+class CostState(StatusModel):
+    """Cost of the requests, by the policy's prices, at 730 hours a month."""
+
+    monthly: Number = ""
+    """Cost a month as it is."""
+    recommended_monthly: Number = ""
+    """Cost a month under the recommendation."""
+    currency: Number = ""
+    """Currency of both."""
+
+
+class LastRun(StatusModel):
+    """The run that ended last."""
+
+    name: Name
+    """Name of the run."""
+    verdict: Phrase
+    """How it ended."""
+    at: Time
+    """Time at which it ended."""
+
+
+class ConditionType(StrEnum):
+    """Conditions of a policy."""
+
+    READY = "Ready"
+    DATA_AVAILABLE = "DataAvailable"
+    OBJECTIVES_MET = "ObjectivesMet"
+    FORECAST_RELIABLE = "ForecastReliable"
+    PROGRESSING = "Progressing"
+    CONFLICTED = "Conflicted"
+
+
+class PolicyStatus(StatusModel):
+    """Status of a PerformancePolicy."""
+
+    observed_generation: int = 0
+    """Generation of the spec that this status speaks of."""
+    conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("type"))
+    """Conditions by type: Ready, DataAvailable, ObjectivesMet, ForecastReliable, Progressing, Conflicted."""
+    summary: Summary = Summary()
+    """Ready-made cells for kubectl get."""
+    objectives: list[ObjectiveState] = Field(default_factory=list, max_length=16)
+    """Objectives as last seen."""
+    trend: TrendState | None = None
+    """Direction of the demand."""
+    seasonality: list[Season] = Field(default_factory=list, max_length=4)
+    """Periods found in the demand."""
+    forecast: ForecastState | None = None
+    """Demand foreseen over the horizon."""
+    operating_point: OperatingPoint | None = None
+    """How the workload is run."""
+    scaling: Scaling = Scaling()
+    """What following did."""
+    hold: Hold | None = None
+    """Someone's newer value stands, and following waits."""
+    accepted: Accepted | None = None
+    """A foreign value that was accepted as the new base."""
+    current: Snapshot | None = None
+    """The workload as last seen."""
+    recommendation: Recommendation | None = None
+    """What would be changed, or why nothing is."""
+    cost: CostState | None = None
+    """Cost of the requests."""
+    active_run: Name = ""
+    """Run that is under way."""
+    last_run: LastRun | None = None
+    """Run that ended last."""

@@ -1,0 +1,134 @@
+"""Correction: what the errors of the recent past say about those to come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.series import FloatArray
+
+IndexArray = NDArray[np.intp]
+
+LEADS_FITTED = 9
+OUTLIER_SIGMAS = 6.0
+MAD_TO_SIGMA = 1.4826
+SCALE_FLOOR = 0.3
+"""Errors are taken relative to the forecast, but never to less than this share of its mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Linear weights of the mean errors over a few windows that end now, by lead."""
+
+    windows: tuple[int, ...]
+    leads: FloatArray
+    """Leads in steps at which weights were fitted, shape (l,)."""
+    weights: FloatArray
+    """Shape (l, len(windows))."""
+    relative: bool
+    """Whether errors scale with the forecast."""
+    mean: float
+    """Mean of the base forecast, which floors the scale."""
+    sigma: float
+    """Robust standard deviation of the (scaled) errors."""
+
+    def correct(self, values: FloatArray, base: FloatArray, origins: IndexArray, paths: FloatArray) -> FloatArray:
+        """``paths`` (o, h) from ``origins`` (o,), corrected by the errors of ``base`` (n,) against ``values`` (n,).
+
+        Only errors up to each origin count. The result is never below 0.
+        """
+        errors = (values - base) / self._scale(base)
+        means = _window_means(_despiked(errors, self.sigma), self.windows)[origins]
+        lead = np.log(np.arange(1, paths.shape[1] + 1))
+        weights = np.stack([np.interp(lead, np.log(self.leads), column) for column in self.weights.T])
+        corrected: FloatArray = np.maximum(paths + (means @ weights) * self._scale(paths), 0.0)
+        return corrected
+
+    def _scale(self, base: FloatArray) -> FloatArray:
+        return _scale_of(base, self.mean) if self.relative else np.ones_like(base)
+
+
+def fit_correction(values: FloatArray, base: FloatArray, windows: Sequence[int]) -> Correction:
+    """Learn from the errors of a ``base`` forecast (n,) of ``values`` (n,), both NaN where unknown.
+
+    Absolute and relative errors are both tried, and the kind that leaves less is kept. Weights are ridge estimates whose sum lies
+    between 0 and 1: a correction fades with the lead as fast as it did in the past, and a level shift stays.
+    Source: the heterogeneous autoregression of Corsi 2009, fitted directly for each lead.
+    """
+    known = np.isfinite(values - base)
+    mean = float(np.abs(base[known]).mean()) if known.any() else 0.0
+    spans = tuple(sorted({max(1, int(window)) for window in windows}))
+    leads = np.unique(np.round(np.geomspace(1, max(2.0, values.size / 3.0), LEADS_FITTED)))
+    best: tuple[float, Correction] | None = None
+    for relative in (True, False) if mean > 0 else (False,):
+        scale = _scale_of(base, mean) if relative else np.ones_like(base)
+        errors = (values - base) / scale
+        sigma = _sigma(errors)
+        errors = _despiked(errors, sigma)
+        means = _window_means(errors, spans)
+        weights, left = np.zeros((leads.size, len(spans))), 0.0
+        for row, lead in enumerate(leads.astype(int)):
+            target, inputs = errors[lead:], means[:-lead]
+            used = np.isfinite(target)
+            if used.sum() < 4 * len(spans):
+                weights[row] = weights[row - 1] if row else 0.0
+                continue
+            weights[row] = _weights(inputs[used], target[used])
+            size = scale[lead:][used]
+            left += float(np.mean(np.abs(target[used] - inputs[used] @ weights[row]) * size))
+        if best is None or left < best[0]:
+            best = left, Correction(spans, leads, weights, relative, mean, sigma)
+    assert best is not None
+    return best[1]
+
+
+def _weights(inputs: FloatArray, target: FloatArray) -> FloatArray:
+    gram = inputs.T @ inputs
+    size = float(np.trace(gram)) / len(gram)
+    if not size > 0:
+        return np.zeros(len(gram))
+    gram[np.diag_indices_from(gram)] += 10.0 * size / target.size
+    weights: FloatArray = np.linalg.solve(gram, inputs.T @ target)
+    total = float(weights.sum())
+    return weights / total if total > 1.0 else weights if total > 0.0 else np.zeros(len(gram))
+
+
+def _scale_of(base: FloatArray, mean: float) -> FloatArray:
+    return np.maximum(base, SCALE_FLOOR * mean)
+
+
+def _sigma(errors: FloatArray) -> float:
+    finite = errors[np.isfinite(errors)]
+    return MAD_TO_SIGMA * float(np.median(np.abs(finite - np.median(finite)))) if finite.size else 0.0
+
+
+def _despiked(errors: FloatArray, sigma: float) -> FloatArray:
+    """Errors with each one that stands alone replaced by the median of itself and the two before."""
+    if errors.size < 3 or not sigma > 0:
+        return errors
+    newest, last, before = errors[2:], errors[1:-1], errors[:-2]
+    median = np.maximum(np.minimum(newest, last), np.minimum(np.maximum(newest, last), before))
+    wild = np.abs(newest - median) > OUTLIER_SIGMAS * sigma
+    return np.concatenate([errors[:2], np.where(wild, median, newest)])
+
+
+def _window_means(errors: FloatArray, windows: tuple[int, ...]) -> FloatArray:
+    """Mean of the known errors in the last ``w`` steps, shape (n, len(windows)).
+
+    A window without a known error takes the mean of the next longer one, at last 0.
+    """
+    known = np.isfinite(errors)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, errors, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
+    end = np.arange(1, errors.size + 1)
+    means = np.zeros((errors.size, len(windows)))
+    longer = np.zeros(errors.size)
+    for column in range(len(windows) - 1, -1, -1):
+        start = np.maximum(end - windows[column], 0)
+        seen = counts[end] - counts[start]
+        longer = np.where(seen > 0, (sums[end] - sums[start]) / np.maximum(seen, 1), longer)
+        means[:, column] = longer
+    return means

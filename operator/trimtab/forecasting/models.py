@@ -1,0 +1,238 @@
+"""Models: seasonal naive, seasonal linear regression and last value, each fitted to a series."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+
+from trimtab.domain.series import FloatArray, Series
+from trimtab.forecasting.correction import MAD_TO_SIGMA, Correction, IndexArray, fit_correction
+from trimtab.forecasting.regression import SCALE_FLOOR, design, robust_ridge
+
+SEASONS_AVERAGED = 5
+OUTLIER_SIGMAS = 4.0
+FEWEST_FOR_A_TREND = 20
+
+
+class ModelName(StrEnum):
+    """Name of a model."""
+
+    SEASONAL_NAIVE = "SeasonalNaive"
+    SEASONAL_LINEAR = "SeasonalLinear"
+    LAST_VALUE = "LastValue"
+
+
+class Fitted(ABC):
+    """A model with its parameters; steps count from the first sample of the series that it was fitted to."""
+
+    values: FloatArray
+
+    def predict(self, steps: int) -> FloatArray:
+        """Forecast of the ``steps`` steps after the last sample of the series, shape (steps,), finite, never below 0."""
+        return self.paths(self.values, np.array([self.values.size - 1]), steps)[0]
+
+    @abstractmethod
+    def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
+        """Forecasts of 1 to ``steps`` steps after each of ``origins``, shape (len(origins), steps).
+
+        ``values`` (n,) continues the series of the fit. Each row knows the values up to its origin and the parameters of
+        the fit, nothing more.
+        """
+
+
+class Model(ABC):
+    """A model before it has seen data."""
+
+    name: ModelName
+
+    @abstractmethod
+    def fit(self, series: Series) -> Fitted:
+        """Learn from a series. Raises ValueError when it has no finite sample."""
+
+
+def clean(series: Series) -> FloatArray:
+    """Values with NaN for what cannot be a demand: infinities and negatives.
+
+    Raises ValueError when nothing is left.
+    """
+    values = np.where(np.isfinite(series.values) & (series.values >= 0), series.values, np.nan)
+    if not np.isfinite(values).any():
+        raise ValueError(f"no forecast from {len(series)} samples, none of which is a number")
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class LastValue(Model):
+    """The newest value goes on for ever.
+
+    >>> LastValue().fit(Series(0.0, 60.0, np.array([1.0, 2.0, np.nan]))).predict(2).tolist()
+    [2.0, 2.0]
+    """
+
+    name: ModelName = field(default=ModelName.LAST_VALUE, init=False)
+
+    def fit(self, series: Series) -> Fitted:
+        """Nothing is learned."""
+        return _FittedLast(clean(series))
+
+
+@dataclass(frozen=True, slots=True)
+class _FittedLast(Fitted):
+    values: FloatArray
+
+    def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
+        return np.repeat(_held(values, origins)[:, None], steps, axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonalNaive(Model):
+    """The same phase of the last seasons, averaged, and corrected by the recent errors.
+
+    With ``seasons_averaged=1`` and ``corrected=False`` it is the textbook's seasonal naive. Values that stand out of the same phase
+    of the other seasons by more than 4 sigma are cut to that. A period need not be a whole number of steps.
+
+    >>> wave = Series(0.0, 60.0, np.tile([1.0, 2.0, 3.0, 4.0], 4))
+    >>> SeasonalNaive(240.0).fit(wave).predict(5).round(6).tolist()
+    [1.0, 2.0, 3.0, 4.0, 1.0]
+    """
+
+    period_seconds: float
+    seasons_averaged: int = SEASONS_AVERAGED
+    corrected: bool = True
+    name: ModelName = field(default=ModelName.SEASONAL_NAIVE, init=False)
+
+    def fit(self, series: Series) -> Fitted:
+        """Learn the spread of a phase and the weights of the correction."""
+        values = clean(series)
+        period = self.period_seconds / series.step_seconds
+        fitted = _FittedNaive(values, period, self.seasons_averaged, math.inf, None)
+        errors, size = values - fitted.base(values, values.size, 1), SCALE_FLOOR * float(np.nanmean(values))
+        errors = errors[np.isfinite(errors)]
+        if self.seasons_averaged > 1 and errors.size and size > 0:
+            fitted = replace(fitted, reach=OUTLIER_SIGMAS * MAD_TO_SIGMA * float(np.median(np.abs(errors))))
+        if not self.corrected:
+            return fitted
+        base = fitted.base(values, values.size, 1)
+        return replace(fitted, correction=fit_correction(values, base, _windows(values.size, period)))
+
+
+@dataclass(frozen=True, slots=True)
+class _FittedNaive(Fitted):
+    values: FloatArray
+    period: float
+    averaged: int
+    reach: float
+    """How far, in the unit, a season may stand off the median of the averaged ones."""
+    correction: Correction | None
+
+    def base(self, values: FloatArray, length: int, back: int) -> FloatArray:
+        """Mean of the same phase ``back`` seasons ago and before, shape (length,); NaN where none was seen."""
+        place = np.arange(float(length)) - self.period * np.arange(back, back + self.averaged)[:, None]
+        rows = _interpolated(values, place)
+        if self.averaged == 1:
+            return rows[0]
+        seen = np.isfinite(rows).sum(axis=0)
+        ordered, column = np.sort(rows, axis=0), np.arange(length)
+        middle = (ordered[np.maximum(seen - 1, 0) // 2, column] + ordered[seen // 2 % self.averaged, column]) / 2.0
+        cut = np.clip(rows, middle - self.reach, middle + self.reach)
+        total = np.where(np.isfinite(rows), cut, 0.0).sum(axis=0)
+        return np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
+
+    def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
+        leads = np.arange(1, steps + 1)
+        back = np.ceil(leads / self.period - 1e-9).astype(int)
+        paths = np.empty((origins.size, steps))
+        for seasons in np.unique(back):
+            columns = leads[back == seasons]
+            base = self.base(values, values.size + steps, int(seasons))
+            paths[:, columns - 1] = base[origins[:, None] + columns]
+        paths = _completed(paths, _held(values, origins))
+        if self.correction is None:
+            return paths
+        return self.correction.correct(values, self.base(values, values.size, 1), origins, paths)
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonalLinear(Model):
+    """Robust ridge regression on level, fading trend and Fourier terms, corrected by the recent errors.
+
+    Without periods it is a level and a trend.
+
+    >>> t = np.arange(240.0)
+    >>> wave = Series(0.0, 60.0, 10.0 + 4.0 * np.sin(2 * np.pi * t / 48))
+    >>> SeasonalLinear((2880.0,)).fit(wave).predict(12)[11].round(2)
+    np.float64(14.0)
+    """
+
+    periods_seconds: Sequence[float] = ()
+    name: ModelName = field(default=ModelName.SEASONAL_LINEAR, init=False)
+
+    def fit(self, series: Series) -> Fitted:
+        """Learn the weights of the terms, then those of the correction."""
+        values = clean(series)
+        periods = tuple(period / series.step_seconds for period in self.periods_seconds)
+        known = np.isfinite(values)
+        place = np.arange(float(values.size))
+        terms, roughness = design(place, values.size, periods, trend=int(known.sum()) >= FEWEST_FOR_A_TREND)
+        weights = robust_ridge(terms[:, known], roughness, values[known])
+        base = np.maximum(weights @ terms, 0.0)
+        windows = _windows(values.size, periods[0] if periods else values.size / 4.0)
+        return _FittedLinear(values, periods, weights, fit_correction(values, base, windows))
+
+
+@dataclass(frozen=True, slots=True)
+class _FittedLinear(Fitted):
+    values: FloatArray
+    periods: tuple[float, ...]
+    weights: FloatArray
+    correction: Correction
+
+    def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
+        place = np.arange(float(values.size + steps))
+        trend = int(np.isfinite(self.values).sum()) >= FEWEST_FOR_A_TREND
+        terms, _ = design(place, self.values.size, self.periods, trend)
+        base = np.maximum(self.weights @ terms, 0.0)
+        paths = base[origins[:, None] + np.arange(1, steps + 1)]
+        return self.correction.correct(values, base[: values.size], origins, paths)
+
+
+def _windows(length: int, period: float) -> tuple[int, ...]:
+    """Windows of the correction in steps: now, a part of a season, a season."""
+    return 1, max(3, round(min(period, length) / 12.0)), max(4, round(min(period, length)))
+
+
+def _interpolated(values: FloatArray, place: FloatArray) -> FloatArray:
+    """``values`` (n,) at ``place`` in steps, by lines between neighbours; NaN outside or beside a NaN."""
+    left = np.floor(place + 1e-6).astype(np.intp)
+    share = np.clip(place - left, 0.0, 1.0)
+    share[share < 1e-6] = 0.0
+    padded = np.concatenate([values, [np.nan, np.nan]])
+    index = np.where((left >= 0) & (left < values.size), left, values.size)
+    right = np.where(share > 0, padded[index + 1], 0.0)
+    line: FloatArray = padded[index] * (1.0 - share) + right * share
+    return line
+
+
+def _held(values: FloatArray, origins: IndexArray) -> FloatArray:
+    """Newest known value at each origin; the first known one where there is none before."""
+    known = np.isfinite(values)
+    newest = np.maximum.accumulate(np.where(known, np.arange(values.size), -1))[origins]
+    held: FloatArray = np.where(newest >= 0, values[newest], values[known][0])
+    return held
+
+
+def _completed(paths: FloatArray, held: FloatArray) -> FloatArray:
+    """Paths with unknown steps bridged from their neighbours, or by ``held`` (o,) where a path knows nothing."""
+    known = np.isfinite(paths)
+    steps = np.arange(paths.shape[1])
+    for row in np.flatnonzero(~known.all(axis=1)):
+        if known[row].any():
+            paths[row] = np.interp(steps, steps[known[row]], paths[row, known[row]])
+        else:
+            paths[row] = held[row]
+    return paths

@@ -1,0 +1,43 @@
+"""Kopf handlers over our two custom resources: each tells the world what was seen and wakes the scheduler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kopf
+
+from trimtab.adapters.resources import POLICIES, RUNS
+from trimtab.domain.objects import parse_policy, parse_run
+from trimtab.domain.policy import GROUP, VERSION
+from trimtab.wiring import Operator
+
+
+@kopf.on.startup()
+async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+    """No Events of Kopf's own, no handler bookkeeping on our objects, and no limit that slows a burst of events."""
+    settings.posting.enabled = False
+    settings.persistence.finalizer = f"{GROUP}/kopf-is-not-used"
+    settings.queueing.worker_limit = None
+    settings.queueing.idle_timeout = 1.0
+    settings.watching.server_timeout = 300
+    settings.networking.request_timeout = 30
+
+
+@kopf.on.event(GROUP, VERSION, POLICIES)
+async def policy_seen(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
+    """A policy was listed, made, changed or deleted."""
+    policy = parse_policy(dict(event["object"]))
+    if event["type"] == "DELETED":
+        memo.policy_gone(policy)
+    else:
+        memo.policy_seen(policy)
+
+
+@kopf.on.event(GROUP, VERSION, RUNS)
+async def run_seen(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
+    """A run was listed, made, changed or deleted."""
+    run = parse_run(dict(event["object"]))
+    if event["type"] == "DELETED":
+        memo.run_gone(run)
+    else:
+        memo.run_seen(run)

@@ -1,0 +1,292 @@
+"""What a workload's history says: data quality, objectives, demand foreseen, capacity a replica, usage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from trimtab.analytics.quality import DataProblem, Quality
+from trimtab.analytics.quality import assess as assess_quality
+from trimtab.analytics.seasonality import SeasonFound, seasons
+from trimtab.analytics.trend import Trend, trend
+from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.policy import ForecastModel, Objective, OnNoTraffic, PolicySpec
+from trimtab.domain.series import FloatArray, Series
+from trimtab.domain.status import ObjectiveState, OperatingPoint
+from trimtab.domain.units import format_number, parse_quantity
+from trimtab.forecasting.forecast import FittedState, Forecast, NoForecast, forecast
+from trimtab.planning.performance_model import (
+    NotLearned,
+    PerformanceCurve,
+    capacity_from_utilisation,
+    fit,
+)
+from trimtab.planning.rightsizing import Usage
+from trimtab.planning.strategies import STRATEGIES, Strategy
+
+_PROFILE_POINTS: Final = 40
+_NO_TRAFFIC_SHARE: Final = 1e-3
+_UNBOUND: Final = 0.999
+"""A capacity this near to the largest load seen is bound by what was seen and not by the objective."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssessInputs:
+    """One workload's evidence; picklable, so that it can be assessed in a worker process."""
+
+    spec: PolicySpec
+    strategy: Strategy
+    history: WorkloadHistory
+    failures: Mapping[str, str]
+    """Why a signal could not be read, by signal."""
+    now: float
+    partial: bool = False
+    """An answer was partial: nothing may be begun on the rest."""
+    previous: FittedState | None = None
+    """What the forecast of the round before learned."""
+    baseline_until: float | None = None
+    """Curves are learned only from samples before this time: the start of the change on trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the evidence says."""
+
+    quality: Quality
+    objectives: tuple[ObjectiveState, ...]
+    breached: tuple[str, ...]
+    trend: Trend | None
+    seasons: tuple[SeasonFound, ...]
+    forecast: Forecast | NoForecast
+    curves: dict[str, PerformanceCurve]
+    not_learned: dict[str, str]
+    cpu_per_load: float
+    """CPU in cores that one unit of load uses; NaN when unknown."""
+    usage: dict[str, Usage]
+    profile: tuple[float, ...]
+    peak_seen: float
+    demand: float
+    """Demand seen now; NaN when unknown."""
+    fitted: FittedState | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Load that a replica carries while all objectives hold."""
+
+    load_per_replica: float
+    source: str
+    learned: bool
+
+
+def assess(inputs: AssessInputs) -> Assessment:
+    """Everything that decisions rest on, from one workload's history; never raises on odd numbers."""
+    spec, history, now = inputs.spec, inputs.history, inputs.now
+    quality = _quality(inputs)
+    states = tuple(_objective_state(objective, history, quality, now, spec) for objective in spec.objectives)
+    learned, not_learned = _curves(inputs)
+    expected = _forecast(inputs)
+    last = history.load.last()
+    finite = history.load.values[np.isfinite(history.load.values)]
+    enough = finite.size >= 8
+    return Assessment(
+        quality=quality,
+        objectives=states,
+        breached=tuple(state.name for state in states if state.state == "Violated"),
+        trend=found if enough and isinstance(found := trend(history.load), Trend) else None,
+        seasons=seasons(history.load) if enough else (),
+        forecast=expected[0],
+        fitted=expected[1],
+        curves=learned,
+        not_learned=not_learned,
+        cpu_per_load=_cpu_per_load(history),
+        usage=_usage(history),
+        profile=_profile(finite),
+        peak_seen=float(finite.max()) if finite.size else math.nan,
+        demand=last[1] if last else math.nan,
+    )
+
+
+def capacity(assessment: Assessment, spec: PolicySpec, strategy: Strategy, cpu_size: float) -> Capacity:
+    """Capacity of a replica of so many cores: the least over the objectives' curves, else the utilisation stand-in."""
+    size = cpu_size if cpu_size > 0 else 1.0  # as the curves take a pod without requests and limits
+    least, seen, binding = math.inf, math.inf, ""
+    for objective in spec.objectives:
+        curve = assessment.curves.get(objective.name)
+        if curve is None:
+            continue
+        carried, limit = curve.capacity(objective.threshold, size, strategy.capacity_probability), curve.limit(size)
+        if carried >= limit * _UNBOUND:
+            seen = min(seen, limit)
+        elif carried < least:
+            least, binding = carried, objective.name
+    if 0 < least < math.inf:
+        return Capacity(least, f"learned: {binding} holds up to it", learned=True)
+    if math.isfinite(assessment.cpu_per_load) and assessment.cpu_per_load > 0 and cpu_size > 0:
+        target = strategy.utilisation_target
+        stand_in = capacity_from_utilisation(assessment.cpu_per_load, cpu_size, target)
+        if math.isfinite(seen) and seen > stand_in:
+            return Capacity(seen, "objectives held at the largest load seen; its limit is not known yet", learned=False)
+        return Capacity(stand_in, f"{target:.0%} CPU utilisation until a capacity is learned", learned=False)
+    if math.isfinite(seen):
+        return Capacity(seen, "objectives held at the largest load seen; its limit is not known yet", learned=False)
+    why = next(iter(assessment.not_learned.values()), "no CPU usage was seen")
+    return Capacity(math.nan, f"no capacity known: {why}", learned=False)
+
+
+def effective_capacity(
+    assessment: Assessment, spec: PolicySpec, strategy: Strategy, point: OperatingPoint, cpu_size: float
+) -> Capacity:
+    """Capacity under an operating point: what a run set, but never more than what is learned allows."""
+    found = capacity(assessment, spec, strategy, cpu_size)
+    if not point.load_per_replica:
+        return found
+    fixed = parse_quantity(point.load_per_replica)
+    if found.learned and found.load_per_replica < fixed:
+        return found
+    return Capacity(fixed, f"operating point{f' of {point.from_}' if point.from_ else ''}", learned=True)
+
+
+def strategy_of(spec: PolicySpec, point: OperatingPoint) -> Strategy:
+    """The policy's strategy under an operating point's own headroom, where it has one."""
+    strategy = STRATEGIES[spec.strategy]
+    return replace(strategy, headroom=point.headroom_percent / 100) if point.headroom_percent else strategy
+
+
+def _quality(inputs: AssessInputs) -> Quality:
+    """Quality of the demand, and of the signals that every decision needs beside it."""
+    guard = inputs.spec.guardrails
+    quality = assess_quality(
+        inputs.history.load,
+        inputs.now,
+        max_age_seconds=guard.max_data_age,
+        min_history_seconds=guard.min_history,
+    )
+    load = "load" if inputs.spec.metrics.load is not None else "cpu"
+    failed = [f"{name}: {inputs.failures[name]}" for name in (load, "replicas") if name in inputs.failures]
+    if inputs.partial:
+        failed.append("Prometheus gave a partial answer")
+    if failed and quality.problem is not DataProblem.STALE:
+        return replace(quality, problem=DataProblem.NO_DATA, message=failed[0])
+    return quality
+
+
+def _objective_state(
+    objective: Objective, history: WorkloadHistory, quality: Quality, now: float, spec: PolicySpec
+) -> ObjectiveState:
+    """An objective as last seen, judged only on fresh data."""
+    series = history.objectives.get(objective.name)
+    threshold = ("≤ " if objective.max is not None else "≥ ") + format_number(objective.threshold)
+    last = series.last() if series is not None else None
+    fresh = last is not None and now - last[0] <= spec.guardrails.max_data_age
+    if last is not None and fresh:
+        value = last[1]
+        state = "Violated" if objective.violated(value) else "Met"
+        return ObjectiveState(name=objective.name, value=format_number(value), threshold=threshold, state=state)
+    idle = quality.ok and (seen := history.load.last()) is not None and seen[1] <= _idle_below(history.load)
+    if idle and objective.on_no_traffic is OnNoTraffic.MET:
+        return ObjectiveState(name=objective.name, threshold=threshold, state="NoTraffic")
+    return ObjectiveState(name=objective.name, threshold=threshold, state="Unknown")
+
+
+def _idle_below(load: Series) -> float:
+    finite = load.values[np.isfinite(load.values)]
+    return float(finite.max()) * _NO_TRAFFIC_SHARE if finite.size else 0.0
+
+
+def _curves(inputs: AssessInputs) -> tuple[dict[str, PerformanceCurve], dict[str, str]]:
+    """The performance curve of every objective that one can be learned for."""
+    history = inputs.history
+    learned: dict[str, PerformanceCurve] = {}
+    not_learned: dict[str, str] = {}
+    for objective in inputs.spec.objectives:
+        series = history.objectives.get(objective.name)
+        if series is None or len(series) == 0 or len(history.load) == 0:
+            not_learned[objective.name] = inputs.failures.get(
+                f"objective/{objective.name}", f"{objective.name} has no samples"
+            )
+            continue
+        if inputs.baseline_until is not None:
+            series = series.between(series.start, inputs.baseline_until)
+        if len(series) == 0:
+            not_learned[objective.name] = f"{objective.name} has no samples before the change"
+            continue
+        curve = fit(
+            objective.name,
+            objective.max is not None,
+            _on(series, history.load),
+            _on(series, history.replicas),
+            _on(series, history.cpu_size),
+            series.values,
+            threshold=objective.threshold,
+        )
+        if isinstance(curve, NotLearned):
+            not_learned[objective.name] = curve.reason
+        else:
+            learned[objective.name] = curve
+    return learned, not_learned
+
+
+def _on(grid: Series, other: Series) -> FloatArray:
+    """Values of a series on the grid of another; NaN where it has none."""
+    values = np.full(len(grid), np.nan)
+    if len(other) == 0:
+        return values
+    index = np.rint((grid.times - other.start) / other.step_seconds).astype(np.int64)
+    inside = (index >= 0) & (index < len(other))
+    values[inside] = other.values[index[inside]]
+    return values
+
+
+def _forecast(inputs: AssessInputs) -> tuple[Forecast | NoForecast, FittedState | None]:
+    spec = inputs.spec.forecast
+    if spec.model is ForecastModel.NONE:
+        return NoForecast("spec.forecast.model is None: reactive only"), None
+    if inputs.history.load.present == 0:
+        return NoForecast("no demand was seen"), None
+    found = forecast(
+        inputs.history.load,
+        now=inputs.now,
+        horizon_seconds=spec.horizon,
+        model=spec.model.value,
+        confidence=spec.confidence_percent / 100,
+        previous=inputs.previous,
+    )
+    return found, found.state if isinstance(found, Forecast) else None
+
+
+def _cpu_per_load(history: WorkloadHistory) -> float:
+    """Median of CPU usage over load where there is load."""
+    if len(history.load) == 0 or not history.cpu_cores:
+        return math.nan
+    used = np.sum([_on(history.load, series) for series in history.cpu_cores.values()], axis=0)
+    load = history.load.values
+    busy = np.isfinite(used) & np.isfinite(load) & (load > max(_idle_below(history.load), 0.0)) & (used > 0)
+    return float(np.median(used[busy] / load[busy])) if busy.sum() >= 3 else math.nan
+
+
+def _usage(history: WorkloadHistory) -> dict[str, Usage]:
+    found: dict[str, Usage] = {}
+    for name in sorted({*history.cpu_cores, *history.memory_bytes}):
+        cpu, memory = history.cpu_cores.get(name), history.memory_bytes.get(name)
+        cpu_p95 = math.nan
+        if cpu is not None and len(cpu):
+            a_pod = cpu.values / np.maximum(_on(cpu, history.replicas), 1.0)
+            a_pod = a_pod[np.isfinite(a_pod)]
+            cpu_p95 = float(np.quantile(a_pod, 0.95)) if a_pod.size else math.nan
+        peak = math.nan
+        if memory is not None and memory.present:
+            peak = float(np.nanmax(memory.values))
+        found[name] = Usage(cpu_p95, peak)
+    return found
+
+
+def _profile(finite: FloatArray) -> tuple[float, ...]:
+    if finite.size == 0:
+        return ()
+    points = (np.arange(_PROFILE_POINTS) + 0.5) / _PROFILE_POINTS
+    return tuple(float(value) for value in np.quantile(finite, points))

@@ -1,0 +1,177 @@
+"""Guards: each says whether a run may act now; one that cannot be answered says no."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from trimtab.analytics.quality import Quality
+from trimtab.domain.objects import Policy, Run, Workload
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run import FieldChange, GuardResult, Phase, Trigger
+from trimtab.domain.status import format_time
+from trimtab.domain.units import format_duration
+from trimtab.planning import changes as fields
+from trimtab.planning.ownership import claim
+
+_DAY: Final = 86400.0
+_BACKOFF_LIMIT: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class GuardFacts:
+    """What guards are asked about, read just now."""
+
+    policy: Policy
+    spec: PolicySpec
+    workload: Workload | None
+    runs: tuple[Run, ...]
+    """All runs of this policy that are still known."""
+    run_name: str
+    """The run that wants to act; empty while it is not made yet."""
+    trigger: Trigger
+    changes: tuple[FieldChange, ...]
+    quality: Quality | None
+    autoscaler: str
+    """HPA on the same workload, if any."""
+    rival: str
+    """An older policy on the same workload, if any."""
+    now: float
+    applying: bool = False
+    """The run has begun to write, so that a rollout under way is its own."""
+
+
+Guard = Callable[[GuardFacts], str]
+"""Why not, or an empty string."""
+
+
+def ask(facts: GuardFacts, guards: Iterable[tuple[str, Guard]] | None = None) -> tuple[GuardResult, ...]:
+    """The answer of every guard; a guard that fails is a no."""
+    results = []
+    for name, guard in guards if guards is not None else GUARDS:
+        try:
+            why_not = guard(facts)
+        except Exception as error:  # noqa: BLE001 - whatever a guard trips over, it must not let a change through
+            why_not = f"could not be answered: {type(error).__name__}: {error}"
+        result = GuardResult(name=name, result="Blocked" if why_not else "Passed", message=why_not)
+        results.append(result)
+    return tuple(results)
+
+
+def conflicts(facts: GuardFacts) -> str:
+    """Who else claims the workload: another policy, an HPA, or the owner of a field that would be written."""
+    if facts.rival:
+        return f"policy {facts.rival} on the same workload is older and acts; remove one of the two"
+    if facts.autoscaler:
+        remedy = "remove it, or keep this policy in mode Recommend"
+        return f"HorizontalPodAutoscaler {facts.autoscaler} scales the same workload; {remedy}"
+    if facts.workload is None:
+        return ""
+    for change in fields.on_workload(facts.changes):
+        if why := claim(change.path, fields.owner(facts.workload, change)):
+            return why
+    return ""
+
+
+def _paused(facts: GuardFacts) -> str:
+    return "spec.paused is true; trimtab resume to go on" if facts.spec.paused else ""
+
+
+def _workload(facts: GuardFacts) -> str:
+    if facts.workload is None:
+        return f"{facts.spec.target_ref.kind.value} {facts.spec.target_ref.name} is not there"
+    if not (facts.workload.rolled_out or facts.applying or facts.trigger is Trigger.MANUAL):
+        ready, wanted = facts.workload.ready_replicas, facts.workload.replicas
+        return f"a rollout is under way: {ready} of {wanted} replicas are ready"
+    return ""
+
+
+def _data(facts: GuardFacts) -> str:
+    if facts.quality is None:
+        return "no metrics were read"
+    return "" if facts.quality.ok else facts.quality.message
+
+
+def _hold(facts: GuardFacts) -> str:
+    hold = facts.policy.status.hold
+    if hold is None or facts.trigger is Trigger.MANUAL:
+        return ""
+    return f"{hold.field} was set to {hold.value} by {hold.manager}; trimtab resume {facts.policy.name} to go on"
+
+
+def _active(facts: GuardFacts) -> str:
+    for run in facts.runs:
+        if run.name != facts.run_name and run.phase.unproven:
+            return f"run {run.name} is {run.phase.value}"
+    return ""
+
+
+def _cooldown(facts: GuardFacts) -> str:
+    ended = [end for run in facts.runs if run.name != facts.run_name and (end := acted_until(run)) is not None]
+    if not ended:
+        return ""
+    until = max(ended) + facts.spec.guardrails.cooldown
+    if facts.now >= until:
+        return ""
+    return f"{format_duration(facts.spec.guardrails.cooldown)} after the last run, until {format_time(until)}"
+
+
+def _runs_a_day(facts: GuardFacts) -> str:
+    acted = [
+        run
+        for run in facts.runs
+        if run.name != facts.run_name and run.status.applied and facts.now - run.status.applied.at < _DAY
+    ]
+    limit = facts.spec.guardrails.max_runs_per_day
+    return f"{len(acted)} runs acted in the last 24 h; at most {limit} may" if len(acted) >= limit else ""
+
+
+def _not_again(facts: GuardFacts) -> str:
+    """What was undone is not tried again at once: each time doubles the wait."""
+    if facts.trigger is Trigger.MANUAL or not facts.changes:
+        return ""
+    undone = [run for run in facts.runs if run.phase is Phase.ROLLED_BACK and _like(run, facts.changes)]
+    if not undone:
+        return ""
+    wait = max(facts.spec.guardrails.cooldown, 60.0) * 2.0 ** min(len(undone), _BACKOFF_LIMIT)
+    last = max(end for run in undone if (end := acted_until(run)) is not None)
+    if facts.now >= last + wait:
+        return ""
+    return f"a change like this was undone by run {undone[-1].name}; not again before {format_time(last + wait)}"
+
+
+def acted_until(run: Run) -> float | None:
+    """When a run that touched its workload ended; None for one that has not."""
+    if run.status.applied is None or not run.finished:
+        return None
+    return run.status.timeline[-1].at if run.status.timeline else run.status.applied.at
+
+
+def _like(run: Run, changes: tuple[FieldChange, ...]) -> bool:
+    """Whether a run moved the same fields in the same direction."""
+    plan = run.status.plan
+    if plan is None:
+        return False
+    before = {(c.path, c.container): _direction(c) for c in plan.changes}
+    return before == {(c.path, c.container): _direction(c) for c in changes}
+
+
+def _direction(change: FieldChange) -> int:
+    if not change.from_ or not change.to:
+        return 0
+    low, high = fields.amount(change.from_), fields.amount(change.to)
+    return (high > low) - (high < low)
+
+
+GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
+    ("paused", _paused),
+    ("workload", _workload),
+    ("conflict", conflicts),
+    ("hold", _hold),
+    ("data", _data),
+    ("activeRun", _active),
+    ("cooldown", _cooldown),
+    ("maxRunsPerDay", _runs_a_day),
+    ("undoneBefore", _not_again),
+)

@@ -1,0 +1,430 @@
+"""The whole life of a run as one pure function: ``next_step(facts, now)``.
+
+It is level-based: it reads what is recorded and what is live now, never the history of events. The shell does what the
+step says, records it, and asks again; killed between any two of these, the next process asks the same question.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import assert_never
+
+from trimtab.domain.objects import InvalidSpec, Policy, Run, Workload
+from trimtab.domain.policy import Mode, OnInconclusive, PolicySpec
+from trimtab.domain.run import (
+    Applied,
+    FieldChange,
+    GuardResult,
+    Measurement,
+    Phase,
+    Plan,
+    Rollback,
+    RunSpec,
+    RunStatus,
+    TimelineEntry,
+    Verdict,
+    VerdictResult,
+)
+from trimtab.domain.status import Condition, format_time
+from trimtab.planning import changes as fields
+from trimtab.planning.changes import Seen
+
+FIELD_MANAGER = "trimtab"
+_TIMELINE_LIMIT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class NoPlan:
+    """Why there is nothing to try; ``final`` when asking again will not help."""
+
+    reason: str
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the evidence says so far; ``verdict`` is None while it does not decide."""
+
+    verdict: Verdict | None
+    measurements: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """Everything that a step is decided from, read just now."""
+
+    run: Run
+    policy: Policy | None
+    workload: Workload | None
+    plan: Plan | NoPlan | None = None
+    """What the planner makes of the run now; asked for while no change is applied."""
+    guards: tuple[GuardResult, ...] = ()
+    judged: Judged | None = None
+    older_active: str = ""
+    """Another run on the same workload that goes first."""
+    step_seconds: float = 1.0
+    """Grid of the samples, which sample times lie on."""
+    window_seconds: float = 1.0
+    """Window of the rates, which must not reach back before the change."""
+    startup_seconds: float = 0.0
+    write_error: str = ""
+    """Why the API server will not take the write, where trying again does not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do now."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write this status, then ask again."""
+
+    status: RunStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Make these changes on the workload, then ask again."""
+
+    changes: tuple[FieldChange, ...]
+    undo: bool
+    reason: str
+
+
+Step = Wait | Record | Write
+
+
+def next_step(facts: RunFacts, now: float) -> Step:
+    """What to do next for a run; see the phase functions for one line each."""
+    run = facts.run
+    match run.phase:
+        case Phase.PENDING:
+            return _pending(facts, now)
+        case Phase.AWAITING_APPROVAL:
+            return _awaiting_approval(facts, now)
+        case Phase.APPLYING:
+            return _applying(facts, now)
+        case Phase.SETTLING:
+            return _settling(facts, now)
+        case Phase.VALIDATING:
+            return _validating(facts, now)
+        case Phase.SUCCEEDED:
+            return _succeeded(facts, now)
+        case Phase.ROLLED_BACK | Phase.FAILED | Phase.REJECTED | Phase.SUPERSEDED | Phase.CANCELLED:
+            return Wait(f"ended {run.phase.value}")
+        case _:
+            assert_never(run.phase)
+
+
+def blocked(guards: tuple[GuardResult, ...]) -> str:
+    """What the guards that say no say, or nothing."""
+    return "; ".join(f"{guard.name}: {guard.message}" for guard in guards if guard.result == "Blocked")
+
+
+def _pending(facts: RunFacts, now: float) -> Step:
+    """Not planned yet: make a plan, or say why there is none."""
+    if (ended := _called_off(facts, now)) is not None:
+        return ended
+    if facts.older_active:
+        return Wait(f"run {facts.older_active} on the same workload goes first")
+    policy_spec, run_spec = _specs(facts)
+    if policy_spec is None or run_spec is None:
+        return _end(facts, now, Phase.FAILED, _why_no_spec(facts))
+    if isinstance(facts.plan, NoPlan) or facts.plan is None:
+        reason = facts.plan.reason if facts.plan else "no plan yet"
+        final = facts.plan.final if facts.plan else False
+        return _end(facts, now, Phase.REJECTED, reason) if final else Wait(reason)
+    if run_spec.dry_run:
+        status = facts.run.status.model_copy(update={"plan": facts.plan})
+        return _end(facts, now, Phase.SUCCEEDED, f"dry run: {facts.plan.reason}; nothing was changed", status)
+    if policy_spec.mode in (Mode.OBSERVE, Mode.RECOMMEND):
+        reason = f"spec.mode of policy {facts.run.policy_name} is {policy_spec.mode.value}; runs act in Approve or Auto"
+        return _end(facts, now, Phase.REJECTED, reason)
+    planned = facts.run.status.model_copy(update={"plan": facts.plan})
+    if policy_spec.mode is Mode.APPROVE:
+        return _become(facts, now, Phase.AWAITING_APPROVAL, f"plan {facts.plan.hash} waits for a person", planned)
+    return _apply(facts, now, facts.plan)
+
+
+def _awaiting_approval(facts: RunFacts, now: float) -> Step:
+    """Waits for a person's yes to exactly this plan; a plan that no longer fits is made anew and waits again."""
+    if (ended := _called_off(facts, now)) is not None:
+        return ended
+    policy_spec, run_spec = _specs(facts)
+    plan = facts.run.status.plan
+    if policy_spec is None or run_spec is None or plan is None:
+        return _end(facts, now, Phase.FAILED, _why_no_spec(facts))
+    if facts.workload is None:
+        return _end(facts, now, Phase.SUPERSEDED, "the workload is gone")
+    if any(fields.seen(facts.workload, change) is not Seen.BEFORE for change in fields.on_workload(plan.changes)):
+        if isinstance(facts.plan, NoPlan):
+            return _end(facts, now, Phase.SUPERSEDED, f"no longer called for: {facts.plan.reason}")
+        if facts.plan is None or facts.plan.hash == plan.hash:
+            return Wait("the workload has changed since the plan was made")
+        replaced = facts.run.status.model_copy(update={"plan": facts.plan})
+        return Record(replaced, f"the workload has changed: plan {facts.plan.hash} replaces {plan.hash} and waits")
+    if run_spec.approval is None:
+        return Wait(f"waits for approval: trimtab approve {facts.run.name} (plan {plan.hash})")
+    if run_spec.approval.plan_hash != plan.hash:
+        return Wait(
+            f"plan {run_spec.approval.plan_hash} was approved, but the plan now is {plan.hash}; approve that one"
+        )
+    return _apply(facts, now, plan)
+
+
+def _apply(facts: RunFacts, now: float, plan: Plan) -> Step:
+    """Records what was there before, and the sample times, and only then lets the write happen."""
+    if said_no := blocked(facts.guards):
+        if facts.run.phase is Phase.AWAITING_APPROVAL:
+            return Wait(f"held: {said_no}")
+        return _end(facts, now, Phase.REJECTED, said_no, facts.run.status.model_copy(update={"plan": plan}))
+    if facts.workload is None:
+        return _end(facts, now, Phase.SUPERSEDED, "the workload is gone")
+    policy_spec, _ = _specs(facts)
+    assert policy_spec is not None, "asked before"
+    applied = _applied(facts, policy_spec, plan, now)
+    update = {"plan": plan.model_copy(update={"guardrails": list(facts.guards)}), "applied": applied}
+    return _become(facts, now, Phase.APPLYING, plan.reason, facts.run.status.model_copy(update=update))
+
+
+def _applied(facts: RunFacts, spec: PolicySpec, plan: Plan, now: float) -> Applied:
+    """The record of a change: values before and after, and the sample times that its verdict rests on.
+
+    Sample times lie on the grid of the history, further apart than a rate window reaches back, so that samples do not
+    overlap; the first lies after rollout, start-up, settling and one window.
+    """
+    assert facts.workload is not None, "asked before"
+    written = fields.on_workload(plan.changes)
+    rolls = any(change.path != fields.REPLICAS for change in written)
+    waves = math.ceil(facts.workload.replicas / facts.workload.max_surge) if rolls else 1
+    wait = spec.validation.settle + (waves * facts.startup_seconds if written else 0.0) + facts.window_seconds
+    step = facts.step_seconds
+    interval = math.ceil(max(spec.validation.interval, facts.window_seconds) / step - 1e-9) * step
+    first = math.ceil((now + wait) / step - 1e-9) * step
+    return Applied(
+        kind=facts.workload.kind.value,
+        name=facts.workload.name,
+        uid=facts.workload.uid,
+        manager=FIELD_MANAGER,
+        before=fields.snapshot_of(written, facts.workload, after=False),
+        after=fields.snapshot_of(written, facts.workload, after=True),
+        at=now,
+        validate_from=first,
+        validate_interval_seconds=round(interval),
+        measurements=max(1, math.floor(spec.validation.duration / interval + 1e-9)),
+        startup_seconds=f"{facts.startup_seconds:g}",
+    )
+
+
+def _applying(facts: RunFacts, now: float) -> Step:
+    """The change is on its way: writes what is not yet written, if the guards still agree."""
+    status, plan = facts.run.status, facts.run.status.plan
+    assert plan is not None, "recorded with the phase"
+    assert status.applied is not None, "recorded with the phase"
+    if (gone := _gone(facts, now)) is not None:
+        return gone
+    assert facts.workload is not None, "not gone"
+    states = [(change, fields.seen(facts.workload, change)) for change in fields.on_workload(plan.changes)]
+    started = any(state is Seen.AFTER for _, state in states)
+    if (why := _stop_reason(facts)) is not None:
+        return _undo(facts, now, why.phase, why.reason)
+    if other := [change for change, state in states if state is Seen.OTHER]:
+        return _undo(facts, now, Phase.SUPERSEDED, _newer(facts.workload, other[0]))
+    todo = [change for change, state in states if state is Seen.BEFORE]
+    if not todo:
+        confirmed = status.model_copy(update={"applied": status.applied.model_copy(update={"written": True})})
+        until = format_time(status.applied.validate_from)
+        return _become(facts, now, Phase.SETTLING, f"applied; measured from {until}", confirmed)
+    if facts.write_error:
+        return _undo(facts, now, Phase.FAILED, facts.write_error)
+    if said_no := blocked(facts.guards):
+        return _undo(facts, now, Phase.ROLLED_BACK if started else Phase.REJECTED, said_no)
+    if not started and now - status.applied.at > 2 * facts.step_seconds:
+        policy_spec, _ = _specs(facts)
+        if policy_spec is not None:
+            later = status.model_copy(update={"applied": _applied(facts, policy_spec, plan, now)})
+            return Record(later, "the write comes later than recorded: sample times are fixed anew")
+    return Write(tuple(todo), undo=False, reason=plan.reason)
+
+
+def _settling(facts: RunFacts, now: float) -> Step:
+    """The change is on the workload; waits until its effect can be measured."""
+    applied = facts.run.status.applied
+    assert applied is not None, "recorded with the phase"
+    if (ended := _interrupted(facts, now)) is not None:
+        return ended
+    if now < applied.validate_from:
+        return Wait(f"settles until {format_time(applied.validate_from)}")
+    reason = f"measures {applied.measurements} times, every {applied.validate_interval_seconds} s"
+    return _become(facts, now, Phase.VALIDATING, reason)
+
+
+def _validating(facts: RunFacts, now: float) -> Step:
+    """Samples come in; a verdict is recorded before it is acted on."""
+    status = facts.run.status
+    if status.verdict is not None:
+        return _conclude(facts, now, status.verdict)
+    if (ended := _interrupted(facts, now)) is not None:
+        return ended
+    if facts.judged is None:
+        return Wait("no samples read yet")
+    measured = status.model_copy(update={"measurements": list(facts.judged.measurements[-64:])})
+    if facts.judged.verdict is None:
+        if len(measured.measurements) != len(status.measurements):
+            return Record(measured, f"{len(measured.measurements)} measurements taken")
+        return Wait("waits for the next measurement")
+    verdict = facts.judged.verdict.model_copy(update={"at": now})
+    return Record(
+        measured.model_copy(update={"verdict": verdict}), f"verdict {verdict.result.value}: {verdict.message}"
+    )
+
+
+def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
+    """Keeps or undoes the change as the recorded verdict says."""
+    policy_spec, _ = _specs(facts)
+    match verdict.result:
+        case VerdictResult.PASS:
+            keep = True
+        case VerdictResult.FAIL:
+            keep = False
+        case VerdictResult.INCONCLUSIVE:
+            keep = policy_spec is not None and policy_spec.validation.on_inconclusive is OnInconclusive.KEEP
+        case _:
+            assert_never(verdict.result)
+    if not keep:
+        return _undo(facts, now, Phase.ROLLED_BACK, verdict.message)
+    if (gone := _gone(facts, now)) is not None:
+        return gone
+    return _end(facts, now, Phase.SUCCEEDED, f"kept: {verdict.message}")
+
+
+def _succeeded(facts: RunFacts, now: float) -> Step:
+    """Kept; a person may still undo it by setting ``cancelled``."""
+    status, spec = facts.run.status, facts.run.spec
+    undone = isinstance(spec, RunSpec) and spec.cancelled and status.applied is not None and status.rollback is None
+    if not undone or facts.run.deleting:
+        return Wait("ended Succeeded")
+    return _undo(facts, now, Phase.ROLLED_BACK, "undone by a person")
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    phase: Phase
+    reason: str
+
+
+def _stop_reason(facts: RunFacts) -> _Stop | None:
+    """Why a change under way must be undone, from outside the trial."""
+    if facts.run.deleting:
+        return _Stop(Phase.CANCELLED, "the run was deleted while its change was unproven")
+    if isinstance(facts.run.spec, RunSpec) and facts.run.spec.cancelled:
+        return _Stop(Phase.CANCELLED, "cancelled by a person")
+    if facts.policy is None:
+        return _Stop(Phase.CANCELLED, f"policy {facts.run.policy_name} is gone")
+    return None
+
+
+def _called_off(facts: RunFacts, now: float) -> Step | None:
+    """Ends a run that has not touched the workload, where somebody called it off."""
+    stop = _stop_reason(facts)
+    return None if stop is None else _end(facts, now, stop.phase, stop.reason)
+
+
+def _interrupted(facts: RunFacts, now: float) -> Step | None:
+    """Ends a trial early: the workload is gone, somebody stopped it, or somebody's newer value is live."""
+    if (gone := _gone(facts, now)) is not None:
+        return gone
+    if (stop := _stop_reason(facts)) is not None:
+        return _undo(facts, now, stop.phase, stop.reason)
+    assert facts.workload is not None, "not gone"
+    plan = facts.run.status.plan
+    for change in fields.on_workload(plan.changes if plan else ()):
+        if fields.seen(facts.workload, change) is not Seen.AFTER:
+            return _undo(facts, now, Phase.SUPERSEDED, _newer(facts.workload, change))
+    return None
+
+
+def _gone(facts: RunFacts, now: float) -> Step | None:
+    """Ends a run whose workload is no longer the one it changed; nothing is touched."""
+    applied = facts.run.status.applied
+    if facts.workload is None:
+        reason = "the workload was deleted during the run; nothing is left to undo"
+    elif applied is not None and facts.workload.uid != applied.uid:
+        reason = "the workload was deleted and created again during the run; the new one is not touched"
+    else:
+        return None
+    return _end(facts, now, Phase.SUPERSEDED, reason)
+
+
+def _undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
+    """Restores each field whose live value is the last one that we wrote, and leaves every other one alone."""
+    if (gone := _gone(facts, now)) is not None:
+        return gone
+    assert facts.workload is not None, "not gone"
+    plan = facts.run.status.plan
+    written = fields.on_workload(plan.changes if plan else ())
+    ours = tuple(change for change in written if fields.seen(facts.workload, change) is Seen.AFTER)
+    if ours:
+        if facts.write_error:
+            return Wait(f"cannot undo yet: {facts.write_error}")
+        return Write(fields.reversed_changes(ours), undo=True, reason=reason)
+    foreign = [change for change in written if fields.seen(facts.workload, change) is Seen.OTHER]
+    if foreign:
+        phase, reason = Phase.SUPERSEDED, _newer(facts.workload, foreign[0])
+    rollback = Rollback(reason=reason, at=now, restored=not foreign)
+    return _end(facts, now, phase, reason, facts.run.status.model_copy(update={"rollback": rollback}))
+
+
+def _newer(workload: Workload, change: FieldChange) -> str:
+    owner = fields.owner(workload, change)
+    live = fields.value(workload, change.path, change.container) or "nothing"
+    return f"{change.path} was set to {live} by {owner.manager if owner else 'somebody'}; that newer value stands"
+
+
+def _specs(facts: RunFacts) -> tuple[PolicySpec | None, RunSpec | None]:
+    policy_spec = facts.policy.spec if facts.policy else None
+    return (
+        policy_spec if isinstance(policy_spec, PolicySpec) else None,
+        facts.run.spec if isinstance(facts.run.spec, RunSpec) else None,
+    )
+
+
+def _why_no_spec(facts: RunFacts) -> str:
+    if isinstance(facts.run.spec, InvalidSpec):
+        return facts.run.spec.message
+    if facts.policy is not None and isinstance(facts.policy.spec, InvalidSpec):
+        return f"policy {facts.policy.name} cannot be used: {facts.policy.spec.message}"
+    return "nothing was planned"
+
+
+def _become(facts: RunFacts, now: float, phase: Phase, reason: str, status: RunStatus | None = None) -> Record:
+    """The status in another phase, with its line in the timeline."""
+    status = status or facts.run.status
+    entry = TimelineEntry(phase=phase, at=now, reason=reason[:512])
+    old = next((condition for condition in status.conditions if condition.type == "Complete"), None)
+    complete = Condition(
+        type="Complete",
+        status="True" if phase.finished else "False",
+        reason=phase.value,
+        message=reason[:1024],
+        observed_generation=facts.run.generation,
+        last_transition_time=now
+        if old is None or (old.status == "True") != phase.finished
+        else old.last_transition_time,
+    )
+    update = {
+        "phase": phase,
+        "observed_generation": facts.run.generation,
+        "timeline": [*status.timeline, entry][-_TIMELINE_LIMIT:],
+        "conditions": [complete],
+    }
+    return Record(status.model_copy(update=update), reason)
+
+
+def _end(facts: RunFacts, now: float, phase: Phase, reason: str, status: RunStatus | None = None) -> Record:
+    return _become(facts, now, phase, reason, status)

@@ -1,0 +1,149 @@
+"""Choices of count and size: which ones a policy allows, what each carries, and what it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from trimtab.domain.objects import Workload
+from trimtab.domain.policy import Horizontal, PolicySpec
+from trimtab.domain.run import FieldChange
+from trimtab.domain.status import ContainerSize, OperatingPoint
+from trimtab.planning import changes as fields
+from trimtab.planning.performance_model import PerformanceCurve
+from trimtab.planning.rightsizing import SizeCandidate, Usage, candidates
+from trimtab.planning.strategies import Strategy
+
+HOURS_A_MONTH: Final = 730.0
+_GIB: Final = 2.0**30
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Demand that a plan provides for, in the load's unit."""
+
+    now: float
+    peak: float
+    """The strategy's quantile of the largest demand over the horizon; never below what is seen now."""
+    peak_at: float
+    unit: str
+    source: str
+    """Where the peak comes from, in words."""
+    profile: tuple[float, ...] = ()
+    """Demand at evenly spaced quantiles of the history: what following costs on average is computed from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
+    """What a plan is made from."""
+
+    spec: PolicySpec
+    strategy: Strategy
+    workload: Workload
+    point: OperatingPoint
+    demand: Demand
+    capacity_of: Callable[[float], float]
+    """Load that one replica of so many cores carries while all objectives hold; NaN when unknown."""
+    capacity_source: str
+    curves: Mapping[str, PerformanceCurve]
+    usage: dict[str, Usage]
+    breached: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    replicas: int
+    """Replicas at the demand that is provided for."""
+    size: SizeCandidate
+    capacity: float
+    monthly: float
+
+
+def follows(horizontal: Horizontal | None) -> bool:
+    return horizontal is not None and horizontal.follow
+
+
+def monthly_cost(spec: PolicySpec, replicas: float, cpu_cores: float, memory_bytes: float) -> float:
+    """Cost of the requests for 730 hours by the policy's prices."""
+    hourly = cpu_cores * spec.cost.cpu_core_hour + memory_bytes / _GIB * spec.cost.memory_gi_b_hour
+    return replicas * hourly * HOURS_A_MONTH
+
+
+def options(inputs: PlanInputs, need: float, step: float) -> list[Option]:
+    """The present choice first, then the best count for every size that may be chosen."""
+    spec, workload = inputs.spec, inputs.workload
+    sizes = candidates(
+        workload.containers,
+        spec.vertical,
+        inputs.usage,
+        memory_margin=inputs.strategy.memory_margin,
+        max_step=min(step, 0.99) if math.isfinite(step) else 0.99,
+    )
+    options = [option(inputs, workload.replicas, sizes[0])]
+    for size in sizes:
+        capacity = inputs.capacity_of(size.cpu_size)
+        count = replicas_for(inputs, need, capacity, step)
+        options.append(option(inputs, count, size))
+    return options
+
+
+def replicas_for(inputs: PlanInputs, need: float, capacity: float, step: float) -> int:
+    """Replicas that carry the demand, within bounds and step."""
+    horizontal, now = inputs.spec.horizontal, inputs.workload.replicas
+    if horizontal is None or not (math.isfinite(capacity) and capacity > 0):
+        return now
+    wanted = math.ceil(need / capacity - 1e-9)
+    floor = max(horizontal.min_replicas, inputs.strategy.min_replicas, inputs.point.min_replicas, 1)
+    wanted = min(max(wanted, floor), max(horizontal.max_replicas, 1))
+    if follows(horizontal):
+        return wanted
+    if not math.isfinite(step):
+        return wanted
+    return min(max(wanted, math.ceil(now * (1 - step))), now + max(1, math.floor(now * step)))
+
+
+def option(inputs: PlanInputs, replicas: int, size: SizeCandidate) -> Option:
+    capacity = inputs.capacity_of(size.cpu_size)
+    average = _average_count(inputs, capacity, replicas)
+    return Option(replicas, size, capacity, monthly_cost(inputs.spec, average, size.cpu_cores, size.memory_bytes))
+
+
+def _average_count(inputs: PlanInputs, capacity: float, replicas: int) -> float:
+    """Replicas that run on average: where they follow, those that the history's demand would have had."""
+    if not (follows(inputs.spec.horizontal) and inputs.demand.profile and math.isfinite(capacity) and capacity > 0):
+        return replicas
+    headroom = 1 + inputs.strategy.headroom
+    counts = [replicas_for(inputs, demand * headroom, capacity, math.inf) for demand in inputs.demand.profile]
+    return sum(counts) / len(counts)
+
+
+def cheapest(options: list[Option], need: float) -> Option | None:
+    """The cheapest that carries the demand; of equal ones the nearest to the present (which comes first)."""
+    able = [choice for choice in options if choice.replicas * choice.capacity >= need]
+    return min(able, key=lambda choice: round(choice.monthly, 2), default=None)
+
+
+def changes_to(workload: Workload, chosen: Option) -> tuple[FieldChange, ...]:
+    """The fields that differ; replicas are left out where they follow by themselves."""
+    found = []
+    if chosen.replicas != workload.replicas:
+        found.append(FieldChange(path=fields.REPLICAS, from_=str(workload.replicas), to=str(chosen.replicas)))
+    for before, after in zip(workload.containers, chosen.size.containers, strict=True):
+        found.extend(_size_changes(before, after))
+    return tuple(found)
+
+
+def _size_changes(before: ContainerSize, after: ContainerSize) -> list[FieldChange]:
+    pairs = [
+        ("resources.requests.cpu", before.requests.cpu, after.requests.cpu),
+        ("resources.limits.cpu", before.limits.cpu, after.limits.cpu),
+        ("resources.requests.memory", before.requests.memory, after.requests.memory),
+        ("resources.limits.memory", before.limits.memory, after.limits.memory),
+    ]
+    return [
+        FieldChange(path=path, container=before.name, from_=old, to=new)
+        for path, old, new in pairs
+        if not fields.same(old, new)
+    ]

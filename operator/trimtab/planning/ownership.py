@@ -1,0 +1,61 @@
+"""Who owns a field: a person, a GitOps tool, another controller, or ourselves (by the manager in managedFields)."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+from trimtab.domain.objects import FieldOwner
+from trimtab.planning.lifecycle import FIELD_MANAGER
+
+
+class OwnerKind(StrEnum):
+    """What kind of writer a field manager is."""
+
+    NOBODY = "Nobody"
+    TRIMTAB = "Trimtab"
+    PERSON = "Person"
+    GITOPS = "GitOps"
+    CONTROLLER = "Controller"
+
+
+_GITOPS: Final = re.compile(
+    r"argocd|argo-cd|kustomize-controller|helm-controller|flux|fleet|config-sync|rancher", re.IGNORECASE
+)
+_PERSON: Final = re.compile(
+    r"^(kubectl|helm|k9s|lens|oc|mozilla|node-fetch|curl|python|terraform|pulumi)", re.IGNORECASE
+)
+_CONTROLLER: Final = re.compile(r"controller|operator|autoscaler|keda|vpa|karpenter|\bhpa\b", re.IGNORECASE)
+_REMEDY: Final = {
+    OwnerKind.GITOPS: "leave it out of Git, or have the tool ignore it (Argo CD: ignoreDifferences; Flux: spec.ignore)",
+    OwnerKind.CONTROLLER: "remove that controller's claim on the workload, or set this policy's mode to Recommend",
+}
+
+
+def owner_kind(owner: FieldOwner | None) -> OwnerKind:
+    """What kind of writer an owner is; an unknown name counts as a person, whose value always stands.
+
+    >>> owner_kind(FieldOwner("kubectl-client-side-apply", "Update", "", "")).value
+    'Person'
+    >>> owner_kind(FieldOwner("argocd-controller", "Apply", "", "")).value
+    'GitOps'
+    """
+    if owner is None:
+        return OwnerKind.NOBODY
+    if owner.manager == FIELD_MANAGER:
+        return OwnerKind.TRIMTAB
+    if _GITOPS.search(owner.manager):
+        return OwnerKind.GITOPS
+    if _PERSON.search(owner.manager):
+        return OwnerKind.PERSON
+    return OwnerKind.CONTROLLER if _CONTROLLER.search(owner.manager) else OwnerKind.PERSON
+
+
+def claim(field: str, owner: FieldOwner | None) -> str:
+    """Why the field is another's to write, naming the owner and the remedy; empty when it is ours to write."""
+    kind = owner_kind(owner)
+    remedy = _REMEDY.get(kind)
+    if remedy is None or owner is None:
+        return ""
+    return f"{field} is owned by {kind.value} manager {owner.manager!r}; {remedy}"

@@ -1,0 +1,243 @@
+"""What a trial was and what was measured in it, sample by sample; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.policy import Objective, OnNoTraffic, Validation
+from trimtab.domain.run import Measurement
+from trimtab.domain.series import FloatArray
+from trimtab.domain.units import format_number
+from trimtab.planning.badness import Badness
+from trimtab.planning.effects import Effects, Window, effects_of
+from trimtab.planning.performance_curve import NotLearned, PerformanceCurve
+
+Result = Literal["Pass", "Fail", "NoTraffic", "Error"]
+_IDLE_SHARE: Final = 1e-3
+"""Load below this share of the largest seen is no traffic."""
+
+
+class Intent(StrEnum):
+    """What a trial wants."""
+
+    SAVE = "Save"
+    """Cheaper; objectives must hold as the plan predicted."""
+    IMPROVE = "Improve"
+    """More capacity; objectives must get better, or hold."""
+    OTHER = "Other"
+    """A person's own change: as good as the curve expects, or no worse than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Measurements of a workload at ``at`` (unix seconds, rising); all arrays shape (n,), NaN where missing."""
+
+    at: FloatArray
+    load: FloatArray
+    """Total, in the load's unit."""
+    replicas: FloatArray
+    """Ready."""
+    cpu_size: FloatArray
+    """Cores per pod; all NaN where a pod has neither request nor limit."""
+    values: Mapping[str, FloatArray]
+    """Value of each objective by its name."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for arrays of different lengths."""
+        lengths = {array.shape for array in (self.at, self.load, self.replicas, self.cpu_size, *self.values.values())}
+        if len(lengths) > 1 or self.at.ndim != 1:
+            raise ValueError(f"all samples must have one shape (n,), got {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        return int(self.at.size)
+
+    @property
+    def load_per_replica(self) -> FloatArray:
+        """Shape (n,); NaN without replicas."""
+        return _per(self.load, self.replicas)
+
+    def window(self, objective: str) -> Window:
+        """One objective's measurements; all NaN for one that was not measured."""
+        values = self.values.get(objective, np.full(len(self), np.nan))
+        step = float(np.median(np.diff(self.at))) if len(self) > 1 else 0.0
+        return Window(values, self.load_per_replica, _sizes(self.cpu_size), step)
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The operating point before the change, at the sample times after it."""
+
+    replicas: FloatArray
+    """Replicas that it would have had at each sample after the change, shape (n,)."""
+    cpu_size: float
+    """Cores per pod; NaN where unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Where the plan is stressed most: the peak of the forecast, under the plan."""
+
+    load_per_replica: float
+    cpu_size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Everything that a verdict rests on."""
+
+    intent: Intent
+    objectives: tuple[Objective, ...]
+    curves: Mapping[str, PerformanceCurve | NotLearned]
+    """By objective; fitted only on data from before the change."""
+    before: Samples
+    """The recent past before the change, at any spacing."""
+    after: Samples
+    """At the sample times fixed when the change was applied, as far as they have passed."""
+    former: Former
+    spec: Validation
+    peak: Peak | None = None
+    rescues: int = 0
+    """Replicas that following had to add for objectives during the trial."""
+
+    @property
+    def tolerance(self) -> float:
+        """As a fraction of 1."""
+        return self.spec.tolerance_percent / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One objective's measurements, sorted."""
+
+    objective: Objective
+    curve: PerformanceCurve | None
+    why_not_learned: str
+    badness: Badness
+    results: tuple[Result, ...]
+    violated: int
+    """Measurements beyond the threshold, whoever is to blame."""
+    effects: Effects | None
+    after: Window
+
+    @property
+    def failed(self) -> int:
+        """Measurements that the trial has to answer for."""
+        return self.results.count("Fail")
+
+    @property
+    def excused(self) -> int:
+        """Measurements beyond the threshold where the former operating point would have been as well."""
+        return self.violated - self.failed
+
+    @property
+    def usable(self) -> int:
+        """Measurements that say something: with a value, or without traffic where that counts as met."""
+        met = self.objective.on_no_traffic is OnNoTraffic.MET
+        return len(self.results) - self.results.count("Error") - (0 if met else self.results.count("NoTraffic"))
+
+    @property
+    def measured(self) -> int:
+        """Measurements with a value."""
+        return int(np.isfinite(self.after.values).sum())
+
+    @property
+    def errors_in_a_row(self) -> int:
+        """Longest run of measurements without data."""
+        longest = run = 0
+        for result in self.results:
+            run = run + 1 if result == "Error" else 0
+            longest = max(longest, run)
+        return longest
+
+
+def evidence_of(trial: Trial, objective: Objective) -> Evidence:
+    """Sorts one objective's measurements and weighs them against its curve."""
+    learned = trial.curves.get(objective.name, NotLearned(f"{objective.name} has no curve"))
+    curve = learned if isinstance(learned, PerformanceCurve) else None
+    before, after = trial.before.window(objective.name), trial.after.window(objective.name)
+    former_size = np.full(len(trial.after), trial.former.cpu_size)
+    former = Window(
+        after.values, _per(trial.after.load, trial.former.replicas), _sizes(former_size), after.step_seconds
+    )
+    badness = (
+        curve.badness
+        if curve
+        else Badness.of(objective.max is not None, objective.threshold, np.append(before.values, after.values))
+    )
+    effects = effects_of(curve, before, after, former) if curve else None
+    beyond = badness.beyond(after.values, objective.threshold, trial.tolerance)
+    to_blame = beyond
+    if curve is not None and len(trial.after):
+        bias = effects.bias if effects else 0.0
+        level = curve.log_expected(former.load_per_replica, former.cpu_size)[0] + bias
+        to_blame = beyond & ~badness.beyond(badness.value(level), objective.threshold, trial.tolerance)
+    return Evidence(
+        objective=objective,
+        curve=curve,
+        why_not_learned="" if curve else learned.reason if isinstance(learned, NotLearned) else "",
+        badness=badness,
+        results=_results(trial, after, to_blame),
+        violated=int(beyond.sum()),
+        effects=effects,
+        after=after,
+    )
+
+
+def measurements(trial: Trial, limit: int = 64) -> list[Measurement]:
+    """What was measured, in order of time, at most ``limit``: of longer trials failures first, then evenly spread."""
+    found: list[Measurement] = []
+    for objective in trial.objectives:
+        seen = evidence_of(trial, objective)
+        expected = (
+            seen.curve.expected(seen.after.load_per_replica, seen.after.cpu_size)
+            if seen.curve
+            else np.full(len(trial.after), np.nan)
+        )
+        found.extend(
+            Measurement(
+                at=float(at),
+                objective=objective.name,
+                value=format_number(float(value)),
+                expected=format_number(float(wanted)),
+                load_per_replica=format_number(float(load)),
+                result=result,
+            )
+            for at, value, wanted, load, result in zip(
+                trial.after.at, seen.after.values, expected, seen.after.load_per_replica, seen.results, strict=True
+            )
+        )
+    if len(found) > limit:
+        spread = {round(index) for index in np.linspace(0, len(found) - 1, limit)}
+        order = sorted(range(len(found)), key=lambda i: (found[i].result != "Fail", i not in spread, i))
+        found = [found[i] for i in sorted(order[:limit])]
+    return sorted(found, key=lambda one: one.at)
+
+
+def _results(trial: Trial, after: Window, to_blame: NDArray[np.bool_]) -> tuple[Result, ...]:
+    seen = np.concatenate([trial.before.load, trial.after.load])
+    seen = seen[np.isfinite(seen)]
+    idle_below = _IDLE_SHARE * float(seen.max()) if seen.size else 0.0
+    results: list[Result] = []
+    for value, load, blamed in zip(after.values, trial.after.load, to_blame, strict=True):
+        if np.isfinite(value):
+            results.append("Fail" if blamed else "Pass")
+        else:
+            results.append("NoTraffic" if load <= idle_below else "Error")
+    return tuple(results)
+
+
+def _per(load: FloatArray, replicas: FloatArray) -> FloatArray:
+    share = np.full(load.shape, np.nan)
+    np.divide(load, replicas, out=share, where=replicas > 0)
+    return share
+
+
+def _sizes(cpu_size: FloatArray) -> FloatArray:
+    """One core where no size is known at all, as the fit takes it."""
+    return cpu_size if np.isfinite(cpu_size).any() else np.ones_like(cpu_size)

@@ -1,0 +1,1 @@
+"""One round: gather what is known, decide in pure functions, act at the edge, record what was done."""

@@ -1,0 +1,252 @@
+"""Following carried out: decide in :mod:`trimtab.planning.following`, record the step, write it, confirm it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from trimtab.adapters.kube import KubeError
+from trimtab.adapters.resources import RESUMED_ANNOTATION
+from trimtab.analytics.quality import DataProblem
+from trimtab.domain.objects import Workload
+from trimtab.domain.policy import Mode, PolicySpec
+from trimtab.domain.run import Phase
+from trimtab.domain.status import PolicyStatus, Scaling, ScalingStep, ScalingToday, parse_time
+from trimtab.forecasting.forecast import Forecast
+from trimtab.planning.following import Follow, FollowInputs, follow
+from trimtab.planning.holding import accepted_value, newer_value, released, written_back
+from trimtab.planning.ownership import claim
+from trimtab.planning.rescue import Breach
+from trimtab.planning.rightsizing import cpu_size
+from trimtab.reconcile.remembered import Remembered
+from trimtab.reconcile.services import Services
+from trimtab.reconcile.situation import Situation
+
+_MOST_REPLICAS: Final = 10_000
+_FOLLOWABLE: Final = (None, DataProblem.SHORT_HISTORY)
+"""Short history keeps runs from starting; following goes by what is seen now."""
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What following came to; ``wanted`` is None where it does not apply."""
+
+    text: str
+    wanted: int | None = None
+    not_capacity: bool = False
+    conflict: str = ""
+
+
+async def follow_demand(services: Services, situation: Situation, remembered: Remembered, conflict: str) -> Followed:
+    """Set replicas for the demand, if the policy follows and nothing holds it. Raises KubeError."""
+    horizontal, workload = situation.spec.horizontal, situation.workload
+    if horizontal is None or not horizontal.follow or workload is None:
+        return Followed("")
+    remembered.status = confirm_step(remembered.status, workload, situation.now)
+    remembered.status = await _with_hold(services, situation, remembered, workload)
+    if back := written_back(remembered.status, workload) or (
+        "" if remembered.status.scaling.last else claim("spec.replicas", workload.replicas_owner)
+    ):
+        return Followed(f"recommends only: {back}", conflict=back)
+    decision = follow(_inputs(situation, remembered, workload))
+    if not isinstance(decision, Follow):
+        remembered.following = decision.memory
+        return Followed(decision.reason, workload.replicas, decision.not_capacity)
+    remembered.following = decision.memory
+    why_not = conflict or _why_not(situation, remembered.status)
+    if why_not:
+        return Followed(f"{decision.reason}; not done: {why_not}", decision.replicas, decision.not_capacity)
+    done = await _step(services, situation, remembered, decision)
+    if done:
+        remembered.following = decision.written
+    return Followed(decision.reason, decision.replicas, decision.not_capacity)
+
+
+def confirm_step(status: PolicyStatus, workload: Workload, now: float) -> PolicyStatus:
+    """Settle a step that was recorded and not confirmed, as after a kill between record and write.
+
+    Replicas still where the step began: it was never written. Anything else: it was, and a person may have
+    written since.
+    """
+    pending = status.scaling.pending
+    if pending is None:
+        return status
+    if workload.replicas == pending.from_:
+        return status.model_copy(update={"scaling": status.scaling.model_copy(update={"pending": None})})
+    return status.model_copy(update={"scaling": written(status.scaling, now)})
+
+
+def written(scaling: Scaling, now: float) -> Scaling:
+    """The record with its pending step as written, and counted."""
+    step = scaling.pending
+    assert step is not None, "only a recorded step is written"
+    date = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+    today = scaling.today if scaling.today.date == date else ScalingToday(date=date)
+    up = step.to > step.from_
+    today = today.model_copy(update={"ups": today.ups + up, "downs": today.downs + (not up)})
+    return Scaling(pending=None, last=step, today=today)
+
+
+async def _with_hold(
+    services: Services, situation: Situation, remembered: Remembered, workload: Workload
+) -> PolicyStatus:
+    """The status with a hold begun or ended, as people's values and words ask for."""
+    status, policy = remembered.status, situation.policy
+    if status.hold is not None:
+        resumed = policy.annotations.get(RESUMED_ANNOTATION)
+        try:
+            resumed_at = parse_time(resumed) if resumed else None
+        except ValueError:
+            resumed_at = None
+        if not released(status.hold, policy, resumed_at):
+            return status
+        message = f"follows again from {workload.replicas} replicas"
+        await services.events.post(policy, "Normal", "Resumed", message, services.clock())
+        return status.model_copy(update={"hold": None, "accepted": accepted_value(workload)})
+    hold = newer_value(policy, status, workload, situation.now)
+    if hold is None:
+        return status
+    message = (
+        f"{hold.field} was set to {hold.value} by {hold.manager}: following waits for trimtab resume {policy.name}"
+    )
+    await services.events.post(policy, "Warning", "HeldByPerson", message, services.clock())
+    return status.model_copy(update={"hold": hold})
+
+
+def _inputs(situation: Situation, remembered: Remembered, workload: Workload) -> FollowInputs:
+    """What the pure decision rests on."""
+    horizontal, assessment, history = situation.spec.horizontal, situation.assessment, situation.history
+    assert horizontal is not None, "asked before"
+    found, strategy = situation.capacity(), situation.strategy
+    last = history.load.last()
+    startup = history.startup_seconds or 0.0
+    lead = startup + situation.window_seconds + 2 * situation.spec.analysis.interval
+    peak = peak_at = None
+    forecast = assessment.forecast
+    if isinstance(forecast, Forecast) and forecast.reliable:
+        peak, peak_at = forecast.peak(situation.now + lead, strategy.demand_quantile)
+    return FollowInputs(
+        now=situation.now,
+        replicas=workload.replicas,
+        ready_replicas=workload.ready_replicas,
+        min_replicas=max(horizontal.min_replicas, min(strategy.min_replicas, horizontal.max_replicas)),
+        max_replicas=min(horizontal.max_replicas, _MOST_REPLICAS),
+        demand=assessment.demand if assessment.quality.problem in _FOLLOWABLE else None,
+        demand_age_seconds=situation.now - last[0] if last else math.inf,
+        max_data_age_seconds=situation.spec.guardrails.max_data_age,
+        capacity_per_replica=found.load_per_replica if math.isfinite(found.load_per_replica) else None,
+        capacity_learned=found.learned,
+        headroom_percent=strategy.headroom * 100,
+        floor=situation.point.min_replicas,
+        forecast_peak=peak,
+        forecast_peak_at=peak_at,
+        breach=_breach(situation, workload),
+        behavior=horizontal.behavior,
+        unit=history.load.unit,
+        settle_seconds=startup + situation.window_seconds + situation.spec.analysis.interval,
+        memory=remembered.following,
+    )
+
+
+def _breach(situation: Situation, workload: Workload) -> Breach | None:
+    """The broken objective that needs most, with the replicas at which its curve expects it to hold."""
+    worst: Breach | None = None
+    for name in situation.assessment.breached:
+        objective = next(objective for objective in situation.spec.objectives if objective.name == name)
+        last = situation.history.objectives[name].last()
+        if last is None:
+            continue
+        needed = None
+        curve = situation.assessment.curves.get(name)
+        if curve is not None:
+            size = cpu_size(workload.containers)
+            carried = curve.capacity(objective.threshold, size, situation.strategy.capacity_probability)
+            if carried > 0 and math.isfinite(situation.assessment.demand):
+                needed = min(math.ceil(situation.assessment.demand / carried), _MOST_REPLICAS)
+        breach = Breach(name, last[1], objective.threshold, needed)
+        if worst is None or (breach.needed_replicas or 0) > (worst.needed_replicas or 0):
+            worst = breach
+    return worst
+
+
+def _why_not(situation: Situation, status: PolicyStatus) -> str:
+    """Why following must not write now, whatever it would set."""
+    mode, run = situation.spec.mode, situation.active_run
+    if status.hold is not None:
+        return f"held: {status.hold.field} was set to {status.hold.value} by {status.hold.manager}"
+    if situation.spec.paused:
+        return "spec.paused is true"
+    if mode in (Mode.OBSERVE, Mode.RECOMMEND):
+        return f"mode is {mode.value}"
+    if mode is Mode.APPROVE and not situation.approved:
+        return "mode is Approve and no operating point was approved yet"
+    if run is not None and run.phase is Phase.APPLYING:
+        return f"run {run.name} is being applied"
+    return ""
+
+
+async def _step(services: Services, situation: Situation, remembered: Remembered, decision: Follow) -> bool:
+    """Record the step, read and guard again, write it, confirm it; whether it was written. Raises KubeError."""
+    policy, workload = situation.policy, situation.workload
+    assert workload is not None, "asked before"
+    step = ScalingStep(from_=workload.replicas, to=decision.replicas, at=services.clock(), reason=decision.reason)
+    before = remembered.status
+    recorded = before.model_copy(update={"scaling": before.scaling.model_copy(update={"pending": step})})
+    await _count_rescue(services, situation, decision, workload)
+    await services.resources.write_policy_status(policy, recorded)
+    remembered.status = recorded
+    try:
+        if why_not := await _guard_again(services, situation, workload):
+            remembered.status = before
+            _log.info("step not made", policy=policy.name, namespace=policy.namespace, why=why_not)
+            return False
+        await services.workloads.scale(workload, decision.replicas)
+    except KubeError as error:
+        if not (error.refused or error.conflict or error.status in (403, 404)):
+            raise
+        remembered.status = before
+        message = f"{workload.replicas}→{decision.replicas} was refused by the API server: {error.message}"
+        await services.events.post(policy, "Warning", "ScaleRefused", message, services.clock())
+        return False
+    remembered.status = recorded.model_copy(update={"scaling": written(recorded.scaling, services.clock())})
+    services.telemetry.wrote(policy.namespace, "follow")
+    change = f"{workload.replicas}→{decision.replicas}"
+    _log.info("scaled", policy=policy.name, namespace=policy.namespace, change=change, reason=decision.reason)
+    reason = "Rescued" if decision.rescue else "ScaledUp" if decision.replicas > workload.replicas else "ScaledDown"
+    await services.events.post(policy, "Normal", reason, f"{change}: {decision.reason}", services.clock())
+    return True
+
+
+async def _guard_again(services: Services, situation: Situation, workload: Workload) -> str:
+    """Ask what matters once more, right before the write; anything that cannot be answered raises and so says no."""
+    policy = await services.resources.policy(situation.policy.namespace, situation.policy.name)
+    if policy.uid != situation.policy.uid or policy.generation != situation.policy.generation:
+        return "the policy was changed meanwhile"
+    if not isinstance(policy.spec, PolicySpec) or policy.spec.paused:
+        return "the policy is paused"
+    if autoscaler := await services.workloads.autoscaler_on(workload.kind, workload.namespace, workload.name):
+        return f"HorizontalPodAutoscaler {autoscaler} scales the same workload"
+    live = await services.workloads.read(workload.kind, workload.namespace, workload.name)
+    if live is None or live.uid != workload.uid:
+        return "the workload is gone"
+    if live.replicas != workload.replicas:
+        return f"replicas are {live.replicas} now"
+    return ""
+
+
+async def _count_rescue(services: Services, situation: Situation, decision: Follow, workload: Workload) -> None:
+    """Replicas that rescue an objective during a trial count against it, and are on record before they are written."""
+    trial = situation.trial_run
+    if trial is None or not decision.rescue or trial.phase is Phase.APPLYING:
+        return
+    run = await services.resources.run(trial.namespace, trial.name)
+    if run.phase.unproven:
+        added = decision.replicas - workload.replicas
+        await services.resources.write_run_status(
+            run, run.status.model_copy(update={"rescues": run.status.rescues + added})
+        )

@@ -1,0 +1,141 @@
+"""What the samples of a trial say: gathered from the history at the recorded times, judged by the recorded curves."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.objects import Run
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run import Applied, Plan, RunSpec, Trigger
+from trimtab.domain.series import FloatArray, Series
+from trimtab.domain.units import parse_quantity
+from trimtab.planning.lifecycle import Judged
+from trimtab.planning.options import follows
+from trimtab.planning.performance_model import NotLearned, PerformanceCurve
+from trimtab.planning.rightsizing import cpu_size
+from trimtab.planning.trials import Former, Intent, Peak, Samples, Trial, measurements
+from trimtab.planning.validation import NotYet, verdict
+from trimtab.reconcile.situation import Situation, spec_for
+
+_INTENT: Final = {
+    Trigger.COST: Intent.SAVE,
+    Trigger.FORECAST: Intent.IMPROVE,
+    Trigger.OBJECTIVE: Intent.IMPROVE,
+    Trigger.MANUAL: Intent.OTHER,
+}
+
+
+def judge(run: Run, situation: Situation, now: float) -> Judged:
+    """The verdict so far; the same samples give the same verdict, before and after a restart."""
+    applied, plan = run.status.applied, run.status.plan
+    assert applied is not None, "recorded before the phase"
+    assert plan is not None, "recorded before the phase"
+    run_spec = run.spec if isinstance(run.spec, RunSpec) else None
+    spec = spec_for(situation.spec, run_spec)
+    times = sample_times(applied)
+    ready = times[times <= readable_until(situation, now)]
+    if ready.size == 0:
+        return Judged(None)
+    after = _samples(situation.history, ready, spec)
+    trial = Trial(
+        intent=_INTENT[run_spec.trigger if run_spec else Trigger.MANUAL],
+        objectives=tuple(spec.objectives),
+        curves=_curves(plan, spec),
+        before=_samples(situation.history, _times_before(applied), spec),
+        after=after,
+        former=_former(applied, plan, spec, after),
+        spec=spec.validation,
+        peak=_peak(plan),
+        rescues=run.status.rescues,
+    )
+    found = verdict(trial, complete=ready.size == times.size)
+    return Judged(None if isinstance(found, NotYet) else found, tuple(measurements(trial)))
+
+
+def sample_times(applied: Applied) -> FloatArray:
+    """Times of all measurements in unix seconds, shape (n,): fixed when the change was applied."""
+    offsets = np.arange(applied.measurements, dtype=np.float64) * applied.validate_interval_seconds
+    return np.asarray(applied.validate_from + offsets, dtype=np.float64)
+
+
+def readable_until(situation: Situation, now: float) -> float:
+    """Up to when samples are final: one step after their time they were read twice.
+
+    While Prometheus cannot be read, samples are waited for: they may be there once it answers. After the tolerated
+    number of errors in a row the wait is over, and what is missing counts as an error.
+    """
+    until = now - situation.step_seconds
+    if not any(kind.startswith(("load", "objective/", "replicas")) for kind in situation.unread):
+        return until
+    seen = situation.history.load.last()
+    patience = (situation.spec.validation.consecutive_error_limit + 1) * situation.spec.validation.interval
+    last = seen[0] if seen is not None else -math.inf
+    return until if now - last > patience else min(last, until)
+
+
+def _samples(history: WorkloadHistory, times: FloatArray, spec: PolicySpec) -> Samples:
+    def at(series: Series | None) -> FloatArray:
+        return np.array([series.at(time) if series is not None else math.nan for time in times], dtype=np.float64)
+
+    return Samples(
+        at=times,
+        load=at(history.load),
+        replicas=at(history.replicas),
+        cpu_size=at(history.cpu_size),
+        values={objective.name: at(history.objectives.get(objective.name)) for objective in spec.objectives},
+    )
+
+
+def _times_before(applied: Applied) -> FloatArray:
+    """As many times as after the change, at the same spacing, ending before it."""
+    interval = float(applied.validate_interval_seconds)
+    last = math.floor(applied.at / interval) * interval
+    return last - interval * np.arange(applied.measurements, dtype=np.float64)[::-1]
+
+
+def _curves(plan: Plan, spec: PolicySpec) -> dict[str, PerformanceCurve | NotLearned]:
+    kept = {state.objective: state for state in plan.curves}
+    found: dict[str, PerformanceCurve | NotLearned] = {}
+    for objective in spec.objectives:
+        state = kept.get(objective.name)
+        if state is None:
+            found[objective.name] = NotLearned(f"no curve of {objective.name} was learned before the change")
+            continue
+        try:
+            found[objective.name] = PerformanceCurve.from_state(state)
+        except ValueError as error:
+            found[objective.name] = NotLearned(str(error))
+    return found
+
+
+def _former(applied: Applied, plan: Plan, spec: PolicySpec, after: Samples) -> Former:
+    """What the former point would have run: its fixed count, or where replicas follow, as many as its size asks for."""
+    size_before, size_after = cpu_size(tuple(applied.before.containers)), cpu_size(tuple(applied.after.containers))
+    fallback = float(np.nanmedian(after.cpu_size)) if np.isfinite(after.cpu_size).any() else math.nan
+    pod_before = _pod_size(plan, fallback, size_before, size_after)
+    if applied.before.replicas is not None:
+        return Former(np.full(len(after), float(applied.before.replicas)), pod_before)
+    replicas = after.replicas.copy()
+    if spec.horizontal is not None and follows(spec.horizontal) and size_before > 0 and size_after > 0:
+        low, high = spec.horizontal.min_replicas, spec.horizontal.max_replicas
+        replicas = np.clip(np.ceil(replicas * size_after / size_before - 1e-9), low, high)
+    return Former(replicas, pod_before)
+
+
+def _pod_size(plan: Plan, live: float, size_before: float, size_after: float) -> float:
+    """CPU size of a former pod; containers that the plan did not touch are in the live size alone."""
+    if not (size_before > 0 and size_after > 0):
+        return live
+    untouched = max(live - size_after, 0.0) if math.isfinite(live) else 0.0
+    return size_before + (untouched if len(plan.trial_point.containers) > 1 else 0.0)
+
+
+def _peak(plan: Plan) -> Peak | None:
+    predicted = plan.predicted
+    if not predicted.peak_load_per_replica or not predicted.cpu_size:
+        return None
+    return Peak(parse_quantity(predicted.peak_load_per_replica), parse_quantity(predicted.cpu_size))

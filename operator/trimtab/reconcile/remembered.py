@@ -1,0 +1,26 @@
+"""What the operator keeps in memory of a policy between rounds; all of it can be made again after a restart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from trimtab.domain.status import PolicyStatus
+from trimtab.forecasting.forecast import FittedState
+from trimtab.planning.following import Memory
+
+
+@dataclass(slots=True)
+class Remembered:
+    """One policy's memory."""
+
+    status: PolicyStatus
+    """As it is known now; the operator is its only writer."""
+    written: PolicyStatus = field(default_factory=PolicyStatus)
+    """As it was last written by this process."""
+    following: Memory = field(default_factory=Memory)
+    fitted: FittedState | None = None
+    written_at: float = -math.inf
+    """When the status was last written."""
+    told: dict[str, str] = field(default_factory=dict)
+    """Last message by kind of Event, so that an unchanged state is told once."""

@@ -1,0 +1,230 @@
+"""Runs: made when a plan pays, and driven step by step through their life."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from trimtab.adapters.kube import KubeError
+from trimtab.adapters.resources import FINALIZER
+from trimtab.domain.objects import Policy, Run, Workload
+from trimtab.domain.policy import Mode, TargetKind
+from trimtab.domain.run import Phase, Plan, RunSpec, RunStatus, RunSummary, Trigger
+from trimtab.planning import changes as fields
+from trimtab.planning.assessment import capacity
+from trimtab.planning.guards import GuardFacts, ask
+from trimtab.planning.lifecycle import NoPlan, Record, RunFacts, Step, Wait, Write, blocked, next_step
+from trimtab.planning.plans import Proposal, adopt, propose, requested
+from trimtab.planning.rightsizing import cpu_size
+from trimtab.reconcile.judging import judge
+from trimtab.reconcile.services import Services
+from trimtab.reconcile.situation import Situation, spec_for
+
+_STEPS_A_ROUND: Final = 16
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+async def drive(services: Services, run: Run, situation: Situation | None, policy: Policy | None) -> Run | None:
+    """Take a run as far as it goes now; the run as it is then, or None when it is gone. Raises KubeError."""
+    write_error = ""
+    for _ in range(_STEPS_A_ROUND):
+        try:
+            run = await services.resources.run(run.namespace, run.name)
+        except KubeError as error:
+            if error.not_found:
+                return None
+            raise
+        facts = await _facts(services, run, situation, policy, write_error)
+        step = next_step(facts, services.clock())
+        try:
+            if not await _do(services, facts, step):
+                return await _settle_finalizer(services, run)
+        except KubeError as error:
+            if error.refused or error.conflict:
+                _log.info("read again: changed since it was read", run=run.name, namespace=run.namespace)
+                continue
+            if error.status in (0, 429) or error.status >= 500:
+                raise
+            write_error = f"the API server refuses the write: {error.message or error.reason}"
+    return run
+
+
+async def make(services: Services, situation: Situation) -> tuple[Run | None, Proposal | NoPlan]:
+    """The run that the situation calls for, if the guards let one be made; and what would be proposed in any case."""
+    proposal = plan_for(situation, None)
+    if isinstance(proposal, NoPlan) or situation.active_run is not None:
+        return None, proposal
+    if situation.spec.mode not in (Mode.APPROVE, Mode.AUTO):
+        return None, proposal
+    guards = ask(guard_facts(situation, "", proposal.trigger, proposal.plan, services.clock()))
+    if why_not := blocked(guards):
+        held = replace(proposal, plan=proposal.plan.model_copy(update={"guardrails": list(guards)}))
+        _log.debug("plan held", policy=situation.policy.name, why=why_not)
+        return None, held
+    name = f"{situation.policy.name[:50]}-{secrets.token_hex(3)}"
+    spec = {"policyRef": {"name": situation.policy.name}, "trigger": proposal.trigger.value}
+    run = await services.resources.create_run(situation.policy, name, spec)
+    message = f"run {name} made: {proposal.plan.reason}"
+    await services.events.post(situation.policy, "Normal", "RunCreated", message, services.clock())
+    return run, proposal
+
+
+def plan_for(situation: Situation, run: Run | None) -> Proposal | NoPlan:
+    """What to try now: the run's own changes, or the operator's plan."""
+    if situation.workload is None:
+        return NoPlan("the workload is not there", final=False)
+    run_spec = run.spec if run is not None and isinstance(run.spec, RunSpec) else None
+    inputs = situation.plan_inputs(spec_for(situation.spec, run_spec))
+    if run_spec is not None and run_spec.changes:
+        return requested(inputs, run_spec.changes)
+    if not situation.assessment.quality.ok:
+        return NoPlan(situation.assessment.quality.message, final=False)
+    proposal = propose(inputs)
+    horizontal = situation.spec.horizontal
+    unapproved = situation.spec.mode is Mode.APPROVE and not situation.approved
+    if isinstance(proposal, NoPlan) and horizontal is not None and horizontal.follow and unapproved:
+        size = cpu_size(situation.workload.containers)
+        carried = capacity(situation.assessment, inputs.spec, inputs.strategy, size)
+        return adopt(inputs, carried.load_per_replica) if carried.load_per_replica > 0 else proposal
+    return proposal
+
+
+def guard_facts(situation: Situation, run_name: str, trigger: Trigger, plan: Plan | None, now: float) -> GuardFacts:
+    """What the guards are asked about."""
+    return GuardFacts(
+        policy=replace(situation.policy, status=situation.status),
+        spec=situation.spec,
+        workload=situation.workload,
+        runs=situation.runs,
+        run_name=run_name,
+        trigger=trigger,
+        changes=tuple(plan.changes) if plan else (),
+        quality=situation.assessment.quality,
+        autoscaler=situation.autoscaler,
+        rival=situation.rival,
+        now=now,
+    )
+
+
+async def collect_garbage(services: Services, situation: Situation) -> None:
+    """Delete finished runs beyond the limit, never the one that made the present operating point."""
+    finished = [run for run in situation.runs if run.finished and not run.deleting]
+    keep = situation.kept_run
+    excess = len(finished) - situation.spec.run_history_limit
+    for run in finished[: max(excess, 0)]:
+        if keep is None or run.uid != keep.uid:
+            await services.resources.delete_run(run)
+
+
+async def _facts(
+    services: Services, run: Run, situation: Situation | None, policy: Policy | None, write_error: str
+) -> RunFacts:
+    """Read the workload again, and ask the guards and the evidence as the run's phase needs."""
+    workload = await _live(services, run, situation)
+    facts = RunFacts(run=run, policy=policy, workload=workload, write_error=write_error)
+    if situation is None:
+        return facts
+    autoscaler = situation.autoscaler
+    if run.phase is Phase.APPLYING and workload is not None:
+        autoscaler = await services.workloads.autoscaler_on(workload.kind, workload.namespace, workload.name) or ""
+    situation = replace(situation, workload=workload, autoscaler=autoscaler)
+    older = next((other.name for other in situation.runs if other.name != run.name and other.phase.unproven), "")
+    startup = situation.history.startup_seconds or 0.0
+    facts = replace(
+        facts,
+        older_active=older,
+        step_seconds=situation.step_seconds,
+        window_seconds=situation.window_seconds,
+        startup_seconds=startup,
+    )
+    plan = run.status.plan
+    if run.phase in (Phase.PENDING, Phase.AWAITING_APPROVAL):
+        proposal = plan_for(situation, run)
+        plan = proposal.plan if isinstance(proposal, Proposal) else plan
+        facts = replace(facts, plan=proposal.plan if isinstance(proposal, Proposal) else proposal)
+    if run.phase in (Phase.PENDING, Phase.AWAITING_APPROVAL, Phase.APPLYING):
+        trigger = run.spec.trigger if isinstance(run.spec, RunSpec) else Trigger.MANUAL
+        question = guard_facts(situation, run.name, trigger, plan, services.clock())
+        asked = ask(replace(question, applying=run.phase is Phase.APPLYING))
+        facts = replace(facts, guards=(*(plan.guardrails if plan and run.phase is Phase.PENDING else ()), *asked))
+    if run.phase is Phase.VALIDATING and run.status.verdict is None:
+        facts = replace(facts, judged=judge(run, situation, services.clock()))
+    return facts
+
+
+async def _live(services: Services, run: Run, situation: Situation | None) -> Workload | None:
+    applied = run.status.applied
+    if applied is not None:
+        return await services.workloads.read(TargetKind(applied.kind), run.namespace, applied.name)
+    if situation is None:
+        return None
+    target = situation.spec.target_ref
+    return await services.workloads.read(target.kind, run.namespace, target.name)
+
+
+async def _do(services: Services, facts: RunFacts, step: Step) -> bool:
+    """Carry out one step; whether to ask again. Raises KubeError."""
+    run = facts.run
+    match step:
+        case Wait():
+            return False
+        case Record():
+            await _record(services, run, step)
+            return True
+        case Write():
+            assert facts.workload is not None, "a write is only asked for on a live workload"
+            replicas = fields.replicas_of(step.changes)
+            if replicas is not None:
+                await services.workloads.scale(facts.workload, replicas)
+            elif sizes := fields.sizes_of(facts.workload, step.changes):
+                await services.workloads.resize(facts.workload, sizes)
+            what = fields.describe(step.changes)
+            _log.info("undone" if step.undo else "applied", run=run.name, namespace=run.namespace, change=what)
+            services.telemetry.wrote(run.namespace, "undo" if step.undo else "apply")
+            return True
+
+
+async def _record(services: Services, run: Run, step: Record) -> None:
+    """Write the status; the finalizer is there before a change can be."""
+    status = step.status.model_copy(update={"summary": _summary(step.status)})
+    entering = status.phase is not None and status.phase.unproven
+    if entering and FINALIZER not in run.finalizers and not run.deleting:
+        run = await services.resources.set_finalizer(run, present=True)
+    before = run.status.phase
+    run = await services.resources.write_run_status(run, status)
+    _log.info("run", run=run.name, namespace=run.namespace, phase=str(status.phase), reason=step.reason)
+    if status.phase is not None and status.phase is not before:
+        bad = status.phase in (Phase.FAILED, Phase.ROLLED_BACK, Phase.REJECTED)
+        await services.events.post(
+            run, "Warning" if bad else "Normal", status.phase.value, step.reason, services.clock()
+        )
+        if status.phase.finished:
+            services.telemetry.run_ended(run.namespace, status.phase.value)
+
+
+async def _settle_finalizer(services: Services, run: Run) -> Run | None:
+    """Take the finalizer off a run that has nothing left to undo."""
+    if FINALIZER not in run.finalizers or run.phase.unproven:
+        return run
+    try:
+        return await services.resources.set_finalizer(run, present=False)
+    except KubeError as error:
+        if error.not_found:
+            return None
+        raise
+
+
+def _summary(status: RunStatus) -> RunSummary:
+    plan, verdict = status.plan, status.verdict
+    saves = ""
+    if plan is not None and plan.predicted.cost is not None:
+        cost = plan.predicted.cost
+        saves = f"{float(cost.from_) - float(cost.to):.2f} {cost.currency}"
+    return RunSummary(
+        change=fields.describe(plan.changes) if plan else "",
+        verdict=verdict.result.value if verdict else "",
+        saves=saves,
+    )

@@ -1,0 +1,30 @@
+"""What a round works with: the adapters, the clock and the workers, injected once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trimtab.adapters.events import Events
+from trimtab.adapters.metrics_cache import MetricsCache
+from trimtab.adapters.prometheus import PrometheusSource
+from trimtab.adapters.resources import Resources
+from trimtab.adapters.telemetry import Telemetry
+from trimtab.adapters.workers import Workers
+from trimtab.adapters.workloads import Workloads
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The adapters of one operator."""
+
+    resources: Resources
+    workloads: Workloads
+    events: Events
+    source: PrometheusSource
+    metrics: MetricsCache
+    workers: Workers
+    telemetry: Telemetry
+    scrape_interval_seconds: float
+    clock: Callable[[], float]
+    """Unix seconds."""

@@ -1,0 +1,155 @@
+"""Everything known of one policy in one round."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.objects import Policy, Run, Workload
+from trimtab.domain.policy import Objective, PolicySpec
+from trimtab.domain.run import Phase, RunSpec
+from trimtab.domain.status import OperatingPoint, PolicyStatus
+from trimtab.forecasting.forecast import Forecast
+from trimtab.planning.assessment import Assessment, Capacity, capacity, effective_capacity, strategy_of
+from trimtab.planning.options import Demand, PlanInputs
+from trimtab.planning.rightsizing import cpu_size
+from trimtab.planning.strategies import STRATEGIES, Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """One policy, its workload, its runs and what the metrics say, all gathered for one round."""
+
+    policy: Policy
+    spec: PolicySpec
+    status: PolicyStatus
+    workload: Workload | None
+    runs: tuple[Run, ...]
+    autoscaler: str
+    rival: str
+    history: WorkloadHistory
+    failures: dict[str, str]
+    """Why a signal has no values in this round, by its name."""
+    unread: frozenset[str]
+    """Signals that Prometheus could not be asked for; their samples may still be there later."""
+    assessment: Assessment
+    now: float
+    step_seconds: float
+    window_seconds: float
+
+    def with_runs(self, runs: tuple[Run, ...]) -> Situation:
+        """The same with runs as they are now."""
+        return replace(self, runs=runs)
+
+    def with_run(self, run: Run) -> Situation:
+        """The same with one run more."""
+        return replace(self, runs=(*self.runs, run))
+
+    def with_workload(self, workload: Workload | None) -> Situation:
+        """The same with the workload as it is now."""
+        return replace(self, workload=workload)
+
+    def with_status(self, status: PolicyStatus) -> Situation:
+        """The same with the policy's status as it is now."""
+        return replace(self, status=status)
+
+    @property
+    def kept_run(self) -> Run | None:
+        """The run that made the present operating point: the newest that was kept and not undone."""
+        kept = [
+            run
+            for run in self.runs
+            if run.phase is Phase.SUCCEEDED and run.status.applied is not None and run.status.rollback is None
+        ]
+        return max(kept, key=lambda run: run.status.applied.at if run.status.applied else 0.0, default=None)
+
+    @property
+    def trial_run(self) -> Run | None:
+        """The run whose change is on the workload and not yet proven."""
+        return next((run for run in self.runs if run.phase.unproven and run.status.verdict is None), None)
+
+    @property
+    def active_run(self) -> Run | None:
+        """The run that is not finished."""
+        return next((run for run in self.runs if not run.finished), None)
+
+    @property
+    def point(self) -> OperatingPoint:
+        """The operating point that holds now: that of the trial, else of the run that was kept, else as found."""
+        trial = self.trial_run
+        if trial is not None and trial.status.plan is not None and trial.phase is not Phase.APPLYING:
+            return trial.status.plan.trial_point
+        return self.proven_point
+
+    @property
+    def proven_point(self) -> OperatingPoint:
+        """The operating point without what is on trial."""
+        kept = self.kept_run
+        if kept is None or kept.status.plan is None or kept.status.applied is None:
+            return OperatingPoint()
+        update = {"from_": kept.name, "since": kept.status.applied.at}
+        return kept.status.plan.trial_point.model_copy(update=update)
+
+    @property
+    def approved(self) -> bool:
+        """Whether a person approved the operating point that holds now."""
+        run = self.trial_run or self.kept_run
+        return run is not None and isinstance(run.spec, RunSpec) and run.spec.approval is not None
+
+    @property
+    def strategy(self) -> Strategy:
+        """The policy's strategy, under the headroom of the operating point."""
+        return strategy_of(self.spec, self.point)
+
+    def capacity(self) -> Capacity:
+        """Load that a replica of the live size carries under the operating point."""
+        size = cpu_size(self.workload.containers) if self.workload else 0.0
+        return effective_capacity(self.assessment, self.spec, self.strategy, self.point, size)
+
+    def demand(self) -> Demand:
+        """Demand that a plan provides for over the policy's horizon."""
+        seen, unit = self.assessment.demand, self.history.load.unit
+        forecast = self.assessment.forecast
+        if isinstance(forecast, Forecast) and forecast.reliable:
+            until = self.now + self.spec.forecast.horizon
+            peak, at = forecast.peak(until, self.strategy.demand_quantile)
+            source = f"{forecast.model} forecast, {self.strategy.demand_quantile:.0%} quantile of the peak"
+            return Demand(seen, max(peak, seen), at, unit, source, self.assessment.profile)
+        peak = max(self.assessment.peak_seen, seen) if math.isfinite(self.assessment.peak_seen) else seen
+        return Demand(seen, peak, self.now, unit, f"largest seen; {forecast.reason}", self.assessment.profile)
+
+    def plan_inputs(self, spec: PolicySpec | None = None) -> PlanInputs:
+        """What a plan is made from; ``spec`` may carry a run's own strategy and thresholds. Needs a workload."""
+        assert self.workload is not None, "asked before"
+        spec = spec or self.spec
+        strategy = STRATEGIES[spec.strategy] if spec.strategy is not self.spec.strategy else self.strategy
+        assessment, point = self.assessment, self.proven_point
+        return PlanInputs(
+            spec=spec,
+            strategy=strategy,
+            workload=self.workload,
+            point=point,
+            demand=self.demand(),
+            capacity_of=lambda size: capacity(assessment, spec, strategy, size).load_per_replica,
+            capacity_source=capacity(assessment, spec, strategy, cpu_size(self.workload.containers)).source,
+            curves=assessment.curves,
+            usage=assessment.usage,
+            breached=assessment.breached,
+        )
+
+
+def spec_for(spec: PolicySpec, run: RunSpec | None) -> PolicySpec:
+    """The policy's spec under a run's own strategy and thresholds."""
+    if run is None:
+        return spec
+    thresholds = {objective.name: objective for objective in run.objectives}
+
+    def own(objective: Objective) -> Objective:
+        other = thresholds.get(objective.name)
+        return objective.model_copy(update={"max": other.max, "min": other.min}) if other else objective
+
+    update: dict[str, object] = {"objectives": [own(objective) for objective in spec.objectives]}
+    if run.strategy is not None:
+        update["strategy"] = run.strategy
+    return spec.model_copy(update=update)

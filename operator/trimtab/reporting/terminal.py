@@ -1,0 +1,227 @@
+"""Policies and runs for the terminal: one table to see all, one page to understand a single policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import yaml
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from trimtab.domain.objects import InvalidSpec, Policy, Run
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run import Phase
+from trimtab.domain.status import Condition, format_time
+
+_PHASE_STYLE: Final = {
+    Phase.SUCCEEDED: "green",
+    Phase.ROLLED_BACK: "yellow",
+    Phase.FAILED: "red",
+    Phase.REJECTED: "red",
+    Phase.SUPERSEDED: "yellow",
+    Phase.CANCELLED: "dim",
+}
+_CONDITION_STYLE: Final = {"True": "green", "False": "yellow", "Unknown": "dim"}
+
+
+def overview(policies: Iterable[Policy], runs: Iterable[Run], *, namespaced: bool, now: float) -> RenderableType:
+    """A table of policies, each with its runs below it, newest last."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    columns = ["NAMESPACE"] if namespaced else []
+    columns += ["NAME", "TARGET", "MODE", "REPLICAS", "OBJECTIVES", "STATE", "AGE"]
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column not in ("STATE", "NAME"))
+    by_policy: dict[tuple[str, str], list[Run]] = {}
+    for run in sorted(runs, key=lambda run: run.created_at):
+        by_policy.setdefault((run.namespace, run.policy_name), []).append(run)
+    for policy in sorted(policies, key=lambda policy: policy.key):
+        table.add_row(*_policy_row(policy, namespaced, now))
+        mine = by_policy.get(policy.key, [])
+        for run in mine:
+            table.add_row(*_run_row(run, namespaced, now, last=run is mine[-1]))
+    return table
+
+
+def explanation(policy: Policy, runs: Sequence[Run]) -> RenderableType:
+    """Everything that explains a policy: state, evidence, what would be done and why, and YAML to copy."""
+    parts: list[RenderableType] = [Text(f"{policy.namespace}/{policy.name}", style="bold")]
+    if isinstance(policy.spec, InvalidSpec):
+        return Group(*parts, Text(policy.spec.message, style="red"))
+    status = policy.status
+    if not status.conditions:
+        return Group(*parts, Text("not evaluated yet: is the operator running?", style="yellow"))
+    parts += [_facts(policy, policy.spec), Text(), Text("Conditions", style="bold"), _conditions(status.conditions)]
+    if status.recommendation is not None:
+        parts += [Text(), Text("What would be done, and why", style="bold"), Text(status.recommendation.reason)]
+        if status.summary.change:
+            parts.append(
+                Text(f"change: {status.summary.change}   saves: {status.summary.savings or 'nothing'} a month")
+            )
+        parts += [Text(), Text("YAML to copy", style="bold"), Text(patch(policy, policy.spec), style="cyan")]
+    if runs:
+        parts += [Text(), Text("Runs", style="bold"), *(_run_tree(run) for run in runs)]
+    return Group(*parts)
+
+
+def patch(policy: Policy, spec: PolicySpec) -> str:
+    """The recommendation as a strategic merge patch of the workload, fit for kubectl or a GitOps repository."""
+    advice = policy.status.recommendation
+    body: dict[str, object] = {
+        "apiVersion": spec.target_ref.api_version,
+        "kind": spec.target_ref.kind.value,
+        "metadata": {"name": spec.target_ref.name, "namespace": policy.namespace},
+    }
+    wanted: dict[str, object] = {}
+    if advice is not None and advice.replicas is not None and spec.horizontal is not None:
+        wanted["replicas"] = advice.replicas
+    if advice is not None and advice.containers and spec.vertical is not None:
+        containers = [
+            {
+                "name": size.name,
+                "resources": {
+                    group: entries
+                    for group, amounts in (("requests", size.requests), ("limits", size.limits))
+                    if (entries := {key: value for key, value in amounts.model_dump().items() if value})
+                },
+            }
+            for size in advice.containers
+        ]
+        wanted["template"] = {"spec": {"containers": containers}}
+    return yaml.safe_dump({**body, "spec": wanted}, sort_keys=False)
+
+
+def age(seconds: float) -> str:
+    """An age as kubectl writes it.
+
+    >>> age(90), age(7200), age(200000)
+    ('90s', '120m', '2d7h')
+    """
+    seconds = max(int(seconds), 0)
+    if seconds < 120:
+        return f"{seconds}s"
+    if seconds < 3 * 3600:
+        return f"{seconds // 60}m"
+    if seconds < 2 * 86400:
+        return f"{seconds // 3600}h"
+    return f"{seconds // 86400}d{seconds % 86400 // 3600}h"
+
+
+def _policy_row(policy: Policy, namespaced: bool, now: float) -> list[RenderableType]:
+    cells: list[RenderableType] = [policy.namespace] if namespaced else []
+    if isinstance(policy.spec, InvalidSpec):
+        state = Text(f"InvalidSpec: {policy.spec.message}", style="red")
+        return [*cells, Text(policy.name, style="bold"), "", "", "", "", state, age(now - policy.created_at)]
+    ready = next((condition for condition in policy.status.conditions if condition.type == "Ready"), None)
+    state = Text("not evaluated yet", style="dim")
+    if ready is not None:
+        state = Text(f"{ready.reason}: {ready.message}", style=_CONDITION_STYLE[ready.status])
+    target = policy.spec.target_ref
+    return [
+        *cells,
+        Text(policy.name, style="bold"),
+        f"{target.kind.value.lower()[:6]}/{target.name}",
+        policy.spec.mode.value,
+        policy.status.summary.replicas,
+        policy.status.summary.objectives,
+        state,
+        age(now - policy.created_at),
+    ]
+
+
+def _run_row(run: Run, namespaced: bool, now: float, *, last: bool) -> list[RenderableType]:
+    cells: list[RenderableType] = [""] if namespaced else []
+    summary = run.status.summary
+    state = Text(run.phase.value, style=_PHASE_STYLE.get(run.phase, "cyan"))
+    if run.status.timeline:
+        state.append(f": {run.status.timeline[-1].reason}", style="default")
+    branch = "└─" if last else "├─"
+    return [
+        *cells,
+        f"{branch} {run.name}",
+        "",
+        "run",
+        summary.change,
+        summary.verdict,
+        state,
+        age(now - run.created_at),
+    ]
+
+
+def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:
+    status = policy.status
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = [
+        ("target", f"{spec.target_ref.kind.value} {spec.target_ref.name}"),
+        ("mode, strategy", f"{spec.mode.value}, {spec.strategy.value}"),
+        ("replicas", status.summary.replicas),
+    ]
+    rows += [(one.name, f"{one.value or '-'} ({one.threshold}) {one.state}") for one in status.objectives]
+    if status.trend is not None:
+        rows.append(("trend", f"{status.trend.direction}, {status.trend.percent_per_hour or '0'} % an hour"))
+    if status.seasonality:
+        rows.append(
+            ("seasons", ", ".join(f"{one.period} ({one.strength_percent} % strong)" for one in status.seasonality))
+        )
+    if status.forecast is not None:
+        forecast = status.forecast
+        at = f" at {format_time(forecast.peak_at)}" if forecast.peak_at else ""
+        rows.append(("forecast", f"{forecast.model}: peak {forecast.peak} ({forecast.lower} to {forecast.upper}){at}"))
+        rows.append(("", forecast.reason))
+    if status.operating_point is not None:
+        point = status.operating_point
+        source = f" from run {point.from_}" if point.from_ else ""
+        carried = point.load_per_replica or "not known yet"
+        rows.append(("operating point", f"{carried} a replica, {point.headroom_percent} % headroom{source}"))
+    if status.scaling.last is not None:
+        last, today = status.scaling.last, status.scaling.today
+        rows.append(("last step", f"{last.from_}→{last.to} at {format_time(last.at)}: {last.reason}"))
+        rows.append(("steps today", f"{today.ups} up, {today.downs} down"))
+    if status.cost is not None:
+        cost = status.cost
+        rows.append(("cost a month", f"{cost.monthly} {cost.currency}, recommended {cost.recommended_monthly}"))
+    for name, text in rows:
+        table.add_row(name, escape(text))
+    return table
+
+
+def _conditions(conditions: Iterable[Condition]) -> RenderableType:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for condition in conditions:
+        mark = Text(condition.status, style=_CONDITION_STYLE[condition.status])
+        text = f"{condition.reason}: {condition.message}" if condition.message else condition.reason
+        table.add_row(condition.type, mark, escape(text))
+    return table
+
+
+def _run_tree(run: Run) -> RenderableType:
+    summary = run.status.summary
+    head = Text(f"{run.name} ", style="bold")
+    head.append(run.phase.value, style=_PHASE_STYLE.get(run.phase, "cyan"))
+    head.append(f"  {summary.change}")
+    tree = Tree(head, guide_style="dim")
+    plan = run.status.plan
+    if plan is not None:
+        tree.add(Text(f"plan {plan.hash}: {plan.reason}"))
+        for key, value in plan.evidence.items():
+            tree.add(Text(f"{key}: {value}", style="dim"))
+        for guard in plan.guardrails:
+            if guard.result != "Passed":
+                tree.add(Text(f"{guard.name} {guard.result}: {guard.message}", style="yellow"))
+    if run.status.verdict is not None:
+        for objective in run.status.verdict.objectives:
+            seen = f"{objective.before or '-'} before, {objective.after or '-'} after"
+            bounds = f"{objective.lower_percent} to {objective.upper_percent}"
+            effect = f"at equal load {objective.effect_percent or '?'} % ({bounds})"
+            tree.add(Text(f"{objective.name}: {seen}; {effect}: {objective.result.value}"))
+    for entry in run.status.timeline:
+        tree.add(Text(f"{format_time(entry.at)} {entry.phase.value}: {entry.reason}"))
+    return tree

@@ -1,0 +1,82 @@
+"""Runs the operator until it is told to stop: Kopf's watches, the scheduler, and /healthz."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import kopf
+import structlog
+from aiohttp import web
+
+from trimtab import handlers
+from trimtab.settings import Settings
+from trimtab.wiring import Operator, operator
+
+_STALLED_SECONDS: Final = 120.0
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises KubeError when the API server cannot be used at all."""
+    if settings.kubeconfig is not None:
+        os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # Kopf logs in by itself
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with operator(settings) as running, _health(settings.health_port, running):
+        if settings.metrics_port:
+            running.services.telemetry.serve(settings.metrics_port)
+        await running.load(settings.namespaces)
+        _log.info(
+            "operator started",
+            policies=len(running.world.policies),
+            namespaces=list(settings.namespaces) or "all",
+            prometheus=settings.prometheus_url,
+        )
+        watches = asyncio.create_task(_watch(settings, running, stop))
+        rounds = asyncio.create_task(running.scheduler.run())
+        stopped = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait({watches, rounds, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        rounds.cancel()
+        await asyncio.gather(watches, rounds, return_exceptions=True)
+        for task in done - {stopped}:
+            task.result()
+
+
+async def _watch(settings: Settings, running: Operator, stop: asyncio.Event) -> None:
+    assert handlers.policy_seen, "importing the module registers its handlers"
+    await kopf.operator(
+        standalone=True,
+        clusterwide=settings.all_namespaces,
+        namespaces=settings.namespaces,
+        memo=running,
+        stop_flag=stop,
+    )
+
+
+@asynccontextmanager
+async def _health(port: int, running: Operator) -> AsyncIterator[None]:
+    """/healthz says 503 once no round has ended for two minutes."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        age = running.services.clock() - running.scheduler.last_round
+        healthy = age < _STALLED_SECONDS
+        return web.Response(status=200 if healthy else 503, text=f"last round ended {age:.0f} s ago\n")
+
+    app = web.Application()
+    app.router.add_get("/healthz", healthz)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        if port:
+            await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - the kubelet probes the pod's address
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,50 @@
+"""Settings of the operator: from TRIMTAB_* variables, overridden by command-line options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Everything that is the operator's and not a policy's."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIMTAB_", frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    prometheus_url: str
+    """Address of anything that speaks the Prometheus API."""
+    prometheus_headers: dict[str, str] = Field(default_factory=dict)
+    """Headers for every query, such as a tenant's X-Scope-OrgID."""
+    prometheus_bearer_token_file: Path | None = None
+    """File with a bearer token for Prometheus; read anew when it changes."""
+    prometheus_ca_file: Path | None = None
+    """CA bundle for Prometheus."""
+    prometheus_timeout_seconds: float = Field(20.0, gt=0)
+    """Longest wait for one query."""
+    scrape_interval_seconds: float = Field(30.0, gt=0)
+    """Scrape interval of the metrics: a rate's window is at least four of these."""
+    namespaces: tuple[str, ...] = ()
+    """Namespaces that are looked after."""
+    all_namespaces: bool = False
+    """Look after every namespace."""
+    kubeconfig: Path | None = None
+    """Kubeconfig; default the pod's service account, else KUBECONFIG, else ~/.kube/config."""
+    metrics_port: int = Field(8080, ge=0, le=65535)
+    """Port of the operator's own metrics; 0 for none."""
+    health_port: int = Field(8081, ge=0, le=65535)
+    """Port of /healthz; 0 for none."""
+    workers: int = Field(1, ge=0, le=64)
+    """Processes for the analysis; 0 runs it in the operator's own."""
+    log_format: str = Field("json", pattern="^(json|console)$")
+    """json or console."""
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """Least severity that is logged."""
+
+    @model_validator(mode="after")
+    def _scope(self) -> Self:
+        if self.all_namespaces == bool(self.namespaces):
+            raise ValueError("give either --namespace NAME (as often as needed) or --all-namespaces")
+        return self

@@ -1,0 +1,108 @@
+"""Builds the operator from its settings: adapters, clock, scheduler; and keeps its view of the watched objects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from trimtab.adapters.events import Events
+from trimtab.adapters.kube import KubeClient
+from trimtab.adapters.metrics_cache import MetricsCache
+from trimtab.adapters.prometheus import PrometheusSource
+from trimtab.adapters.prometheus_connection import PrometheusSettings
+from trimtab.adapters.resources import Resources
+from trimtab.adapters.telemetry import Telemetry
+from trimtab.adapters.workers import Workers
+from trimtab.adapters.workloads import Workloads
+from trimtab.domain.objects import Policy, Run
+from trimtab.reconcile.round import Reconciler
+from trimtab.reconcile.scheduler import Scheduler
+from trimtab.reconcile.services import Services
+from trimtab.reconcile.world import World
+from trimtab.settings import Settings
+
+
+class Operator:
+    """One running operator: what was seen, and the scheduler that acts on it."""
+
+    def __init__(self, services: Services) -> None:
+        self.world = World()
+        self.services = services
+        self.scheduler = Scheduler(Reconciler(services, self.world), self.world, services)
+
+    async def load(self, namespaces: tuple[str, ...]) -> None:
+        """Read all policies and runs once, before the first round; raises KubeError."""
+        for namespace in namespaces or (None,):
+            for policy in await self.services.resources.policies(namespace):
+                self.policy_seen(policy)
+            for run in await self.services.resources.runs(namespace):
+                self.run_seen(run)
+
+    def policy_seen(self, policy: Policy) -> None:
+        """A policy is there; wakes the scheduler when it is new or a person changed it."""
+        known = self.world.policies.get(policy.key)
+        self.world.policies[policy.key] = policy
+        if known is None or _persons_part(known) != _persons_part(policy):
+            self.scheduler.wake(policy.key)
+
+    def policy_gone(self, policy: Policy) -> None:
+        """A policy was deleted; policies that stood back for it may act now."""
+        self.world.policies.pop(policy.key, None)
+        for key in self.world.policies:
+            if key[0] == policy.namespace:
+                self.scheduler.wake(key)
+
+    def run_seen(self, run: Run) -> None:
+        """A run is there; wakes its policy when it is new or a person changed it."""
+        known = self.world.runs.get(run.key)
+        self.world.runs[run.key] = run
+        changed = known is None or (known.uid, known.generation, known.deleting) != (
+            run.uid,
+            run.generation,
+            run.deleting,
+        )
+        if changed and (not run.finished or known is not None):
+            self.scheduler.wake((run.namespace, run.policy_name))
+
+    def run_gone(self, run: Run) -> None:
+        """A run was deleted; its policy may make another."""
+        if self.world.runs.pop(run.key, None) is not None:
+            self.scheduler.wake((run.namespace, run.policy_name))
+
+
+def _persons_part(policy: Policy) -> tuple[str, int, tuple[tuple[str, str], ...]]:
+    return policy.uid, policy.generation, tuple(sorted(policy.annotations.items()))
+
+
+@asynccontextmanager
+async def operator(settings: Settings) -> AsyncIterator[Operator]:
+    """An operator with its connections; they are closed at the end. Raises KubeError without a usable kubeconfig."""
+    telemetry = Telemetry()
+    workers = Workers(settings.workers)
+    source = PrometheusSource(
+        PrometheusSettings(
+            url=settings.prometheus_url,
+            headers=settings.prometheus_headers,
+            bearer_token_file=settings.prometheus_bearer_token_file,
+            ca_file=settings.prometheus_ca_file,
+            timeout_seconds=settings.prometheus_timeout_seconds,
+        )
+    )
+    async with await KubeClient.connect(settings.kubeconfig) as kube:
+        services = Services(
+            resources=Resources(kube),
+            workloads=Workloads(kube),
+            events=Events(kube),
+            source=source,
+            metrics=MetricsCache(),
+            workers=workers,
+            telemetry=telemetry,
+            scrape_interval_seconds=settings.scrape_interval_seconds,
+            clock=time.time,
+        )
+        try:
+            yield Operator(services)
+        finally:
+            workers.close()
+            await source.close()
