@@ -221,3 +221,7 @@ def _with_resources(kubeconfig: Path | None, act: Callable[[Resources], Awaitabl
             return await act(Resources(kube))
 
     return asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()

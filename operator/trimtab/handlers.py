@@ -13,8 +13,9 @@ from trimtab.wiring import Operator
 
 
 @kopf.on.startup()
-async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+async def configure(settings: kopf.OperatorSettings, memo: Operator, **_: Any) -> None:
     """No Events of Kopf's own, no handler bookkeeping on our objects, and no limit that slows a burst of events."""
+    settings.scanning.disabled = not memo.clusterwide
     settings.posting.enabled = False
     settings.persistence.finalizer = f"{GROUP}/kopf-is-not-used"
     settings.queueing.worker_limit = None

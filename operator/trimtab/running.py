@@ -32,7 +32,7 @@ async def run(settings: Settings) -> None:
     async with operator(settings) as running, _health(settings.health_port, running):
         if settings.metrics_port:
             running.services.telemetry.serve(settings.metrics_port)
-        await running.load(settings.namespaces)
+        await running.load()
         _log.info(
             "operator started",
             policies=len(running.world.policies),

@@ -26,14 +26,20 @@ from trimtab.settings import Settings
 class Operator:
     """One running operator: what was seen, and the scheduler that acts on it."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, namespaces: tuple[str, ...]) -> None:
+        self.namespaces = namespaces
         self.world = World()
         self.services = services
         self.scheduler = Scheduler(Reconciler(services, self.world), self.world, services)
 
-    async def load(self, namespaces: tuple[str, ...]) -> None:
+    @property
+    def clusterwide(self) -> bool:
+        """Whether every namespace is looked after."""
+        return not self.namespaces
+
+    async def load(self) -> None:
         """Read all policies and runs once, before the first round; raises KubeError."""
-        for namespace in namespaces or (None,):
+        for namespace in self.namespaces or (None,):
             for policy in await self.services.resources.policies(namespace):
                 self.policy_seen(policy)
             for run in await self.services.resources.runs(namespace):
@@ -102,7 +108,7 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
             clock=time.time,
         )
         try:
-            yield Operator(services)
+            yield Operator(services, settings.namespaces)
         finally:
             workers.close()
             await source.close()

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_support import deployment, eventually
 from kubernetes import client, config
 
 from cluster.control_plane import ControlPlane
 from cluster.environment import ExistingCluster
 from cluster.processes import ProcessIdentity
 from cluster.tools import find_kubectl
+from tests.cluster.cluster_support import deployment, eventually
 
 pytestmark = pytest.mark.cluster
 

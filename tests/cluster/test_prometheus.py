@@ -11,10 +11,10 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from cluster_support import eventually, query
 
 from cluster.errors import ClusterError
 from cluster.prometheus import Prometheus, backfill
+from tests.cluster.cluster_support import eventually, query
 
 pytestmark = pytest.mark.cluster
 

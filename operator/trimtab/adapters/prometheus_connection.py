@@ -105,7 +105,7 @@ class Connection:
             "nocache": "1",  # else VictoriaMetrics moves the range to multiples of the step
         }
         if self._settings.count_samples:
-            form["stats"] = "1"
+            form["stats"] = "true"
         try:
             status, body = self._post(form)
         except _AnswerTooLargeError:

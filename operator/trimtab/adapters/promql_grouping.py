@@ -10,7 +10,7 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -67,6 +67,7 @@ _OF_ONE_SERIES = frozenset(
     )
 )
 """Functions whose elements come from one element each, or (histograms) from those that differ in ``le`` alone."""
+_LABEL_FUNCTIONS = frozenset(("label_replace", "label_join"))
 _PICKING = frozenset(("topk", "bottomk"))
 """Aggregations whose elements keep all their labels."""
 _AGGREGATIONS = _PICKING | frozenset(
@@ -135,6 +136,8 @@ class _Part:
 
     text: str
     relation: Relation
+    picked: bool = False
+    """Whether it is open which of several equal elements it has, as with ``topk``: their labels may count no more."""
 
     @property
     def free(self) -> bool:
@@ -149,33 +152,34 @@ class _Rewriting:
     label: str
 
     def part(self, node: parser.Expr) -> _Part:
-        """Any node; what does not depend on the target stays as it is."""
-        text = node.prettify()
-        if _TARGET not in text:
-            return _Part(text, Relation.FREE)
+        """Any node; what does not depend on the target says the same as before."""
         match node:
+            case parser.NumberLiteral():
+                return _Part(str(node), Relation.FREE)
+            case parser.StringLiteral() if _TARGET not in node.val:
+                return _Part(quoted(node.val), Relation.FREE)
             case parser.VectorSelector():
                 return self._selector(node, "")
             case parser.MatrixSelector():
                 return self._selector(node.vector_selector, f"[{written_range(node.range)}]")
             case parser.SubqueryExpr():
-                inner = self.part(node.expr)
+                inner = _settled(self.part(node.expr))
                 resolution = "" if node.step is None else written_range(node.step)
                 span = f"[{written_range(node.range)}:{resolution}]" if node.range is not None else ""
                 return _Part(inner.text + span + written_time(node), inner.relation)
             case parser.ParenExpr():
                 inner = self.part(node.expr)
-                return _Part(f"({inner.text})", inner.relation)
+                return replace(inner, text=f"({inner.text})")
             case parser.UnaryExpr():
                 inner = self.part(node.expr)
-                return _Part(f"-{inner.text}", inner.relation)
+                return replace(inner, text=f"-{inner.text}")
             case parser.AggregateExpr():
                 return self._aggregation(node)
             case parser.Call():
                 return self._call(node)
             case parser.BinaryExpr():
                 return self._operator(node)
-        raise RefusedError(f"$target stands outside a selector: {text.replace(_TARGET, '$target')}")
+        raise RefusedError("$target stands outside a selector")
 
     def _selector(self, node: parser.VectorSelector, span: str) -> _Part:
         if node.matchers.or_matchers:
@@ -190,37 +194,47 @@ class _Rewriting:
                 raise RefusedError(f"$target is matched by {shown}; only {wanted} can be grouped")
             else:
                 matchers.append(text)
-        return _Part(f"{node.name or ''}{{{','.join(matchers)}}}{span}{written_time(node)}", Relation.KEPT)
+        relation = Relation.KEPT if _SET in matchers else Relation.FREE
+        return _Part(f"{node.name or ''}{{{','.join(matchers)}}}{span}{written_time(node)}", relation)
 
     def _aggregation(self, node: parser.AggregateExpr) -> _Part:
-        operator = str(node.op)
-        if operator not in _AGGREGATIONS:
-            raise RefusedError(f"{operator} picks elements by more than their values")
-        parameter = "" if node.param is None else self._free(node.param, operator)
-        if operator == "count_values" and parameter == quoted(self.label):
-            raise RefusedError(f"count_values overwrites {self.label}")
-        inner = self.part(node.expr)
+        operator, inner = str(node.op), self.part(node.expr)
+        parameter = None if node.param is None else self.part(node.param)
+        if parameter is not None and not parameter.free:
+            raise RefusedError(f"the parameter of {operator} depends on $target")
         by = node.modifier is None or node.modifier.type == parser.AggModifierType.By
         labels = [] if node.modifier is None else list(node.modifier.labels)
-        stays = (self.label in labels) == by
-        others = [label for label in labels if label != self.label]
-        kept = [*others, self.label] if by else others
-        clause = f"{'by' if by else 'without'} {written_names(kept)}"
-        arguments = f"{parameter}, {inner.text}" if parameter else inner.text
-        relation = inner.relation if stays or operator in _PICKING else Relation.DROPPED
-        return _Part(f"{operator} {clause} ({arguments})", relation)
+        relation = inner.relation
+        if not inner.free:
+            if operator not in _AGGREGATIONS:
+                raise RefusedError(f"{operator} picks elements by more than their values")
+            if operator == "count_values" and parameter == _Part(quoted(self.label), Relation.FREE):
+                raise RefusedError(f"count_values overwrites {self.label}")
+            if (self.label in labels) != by and operator not in _PICKING:
+                relation = Relation.DROPPED
+            others = [label for label in labels if label != self.label]
+            labels = [*others, self.label] if by else others
+            if others or not by:
+                _settled(inner)
+        clause = f"{'by' if by else 'without'} {written_names(labels)}"
+        arguments = inner.text if parameter is None else f"{parameter.text}, {inner.text}"
+        return _Part(f"{operator} {clause} ({arguments})", relation, not inner.free and operator in _PICKING)
 
     def _call(self, node: parser.Call) -> _Part:
-        name = node.func.name
-        parts = [self.part(argument) for argument in node.args]
-        relation = next(part.relation for part in parts if not part.free)
-        if name in {"label_replace", "label_join"}:
-            self._check_labels(node, relation)
+        name, parts = node.func.name, [self.part(argument) for argument in node.args]
+        text = f"{name}({', '.join(part.text for part in parts)})"
+        keyed = [part for part in parts if not part.free]
+        if not keyed:
+            return _Part(text, Relation.FREE)
+        if len(keyed) > 1:
+            raise RefusedError(f"{name}() has several arguments that depend on $target")
+        if name in _LABEL_FUNCTIONS:
+            self._check_labels(node, keyed[0].relation)
         elif name not in _OF_ONE_SERIES:
             raise RefusedError(f"{name}() does not go target by target")
-        if sum(not part.free for part in parts) > 1:
-            raise RefusedError(f"{name}() has several arguments that depend on $target")
-        return _Part(f"{name}({', '.join(part.text for part in parts)})", relation)
+        if name in _LABEL_FUNCTIONS or name.startswith("histogram_"):
+            _settled(keyed[0])
+        return replace(keyed[0], text=text)
 
     def _check_labels(self, node: parser.Call, relation: Relation) -> None:
         """`label_replace` and `label_join` may neither write the target label nor read it where one query has none."""
@@ -232,20 +246,23 @@ class _Rewriting:
     def _operator(self, node: parser.BinaryExpr) -> _Part:
         operator, matching = str(node.op), Matching.of(node.modifier)
         left, right = self.part(node.lhs), self.part(node.rhs)
-        if left.free and is_scalar(node.lhs):
-            relation = right.relation
+        picked = False
+        if left.free and (right.free or is_scalar(node.lhs)):
+            relation, picked = right.relation, right.picked
         elif right.free and is_scalar(node.rhs):
-            relation = left.relation
+            relation, picked = left.relation, left.picked
         elif left.free or right.free:
-            side, keyed = ("right", right) if left.free else ("left", left)
+            side, keyed = ("right", _settled(right)) if left.free else ("left", _settled(left))
             relation = match_free(operator, matching, self.label, side, keyed.relation)
         else:
-            matching, relation = match_targets(operator, matching, self.label, left.relation, right.relation)
+            sides = _settled(left).relation, _settled(right).relation
+            matching, relation = match_targets(operator, matching, self.label, *sides)
         returns_bool = " bool" if node.modifier is not None and node.modifier.return_bool else ""
-        return _Part(f"{left.text} {operator}{returns_bool}{written_matching(matching)} {right.text}", relation)
+        return _Part(f"{left.text} {operator}{returns_bool}{written_matching(matching)} {right.text}", relation, picked)
 
-    def _free(self, node: parser.Expr, operator: str) -> str:
-        part = self.part(node)
-        if not part.free:
-            raise RefusedError(f"the parameter of {operator} depends on $target")
-        return part.text
+
+def _settled(part: _Part) -> _Part:
+    """The same, for a node that looks at labels; raises RefusedError where it is open which elements there are."""
+    if part.picked:
+        raise RefusedError("labels are used of elements that topk or bottomk picks, and of equal ones it may pick any")
+    return part

@@ -64,9 +64,9 @@ def assess(
 
     A NaN is a missing sample: one or two are a missed scrape, a run of at least three that fills half of
     ``max_age_seconds`` is a source that answers without a number. An infinity never is a measurement. Bounds and
-    magnitude are asked of every sample younger than ``max_age_seconds``. A jump is absurd when the newest sample is above
-    1,000 times all before it (and above 1,000 in the unit, so that an idle service may wake up) and has not
-    been seen twice: a real surge of that size passes with its second sample. Comparisons are written so that a NaN
+    magnitude are asked of every sample younger than ``max_age_seconds``. A jump is absurd when the newest sample is
+    above 1,000 times all before it (and above 1,000 in the unit, so that an idle service may wake up) and has not been
+    seen twice: a real surge of that size passes with its second sample. Comparisons are written so that a NaN
     anywhere, also in ``now`` or a limit, is a problem.
 
     >>> assess(Series(0.0, 60.0, np.full(61, 5.0)), 3620.0, max_age_seconds=300.0, min_history_seconds=3600.0).ok

@@ -38,8 +38,9 @@ def seasons(series: Series, limit: int = MOST_SEASONS) -> tuple[SeasonFound, ...
 
     A period counts from 4 steps to half of the length. Peaks of the periodogram and hills of the autocorrelation are
     tried; each must explain enough of the variance around its own trend, and its seasons must agree in phase better
-    than when they are shifted at random. Multiples and fractions of a period by up to 4 are not seasons of their own; a week
-    over a day is. Strength is the share of variance around the trend that the season's profile explains, in percent.
+    than when they are shifted at random. Multiples and fractions of a period by up to 4 are not seasons of their own;
+    a week over a day is. Strength is the share of variance around the trend that the season's profile explains, in
+    percent.
 
     >>> t = np.arange(300)
     >>> day = Series(0.0, 2.0, 100.0 + 40.0 * np.sin(2 * np.pi * t / 60.0))
@@ -142,9 +143,9 @@ def _related(period: float, other: float) -> bool:
 def _holds(values: FloatArray, known: BoolArray, period: float, folded: Folded) -> bool:
     """Whether a period stands out of what noise does by chance.
 
-    Limits from simulated noise, white to random walk, 60 to 3,000 samples: slow noise that is seen for only two or three
-    turns agrees in up to 70 % of its variance, ten turns in up to 40 %. So few turns must agree almost wholly; the
-    more there are, the weaker a season may be.
+    Limits from simulated noise, white to random walk, 60 to 3,000 samples: slow noise that is seen for only two or
+    three turns agrees in up to 70 % of its variance, ten turns in up to 40 %. So few turns must agree almost wholly;
+    the more there are, the weaker a season may be.
     """
     count = values.size / period
     if folded.strength < (0.1 if count >= 6.0 else min(0.85, 0.1 + 1.9 / count)):

@@ -1,4 +1,6 @@
-"""Trend: where a series is heading once its seasons are taken out, with an interval that holds for autocorrelated data."""
+"""Trend: where a series is heading once its seasons are taken out, with an interval that holds for autocorrelated
+data.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +54,8 @@ def trend(
     """Theil-Sen slope of ``series`` without the seasons ``periods_seconds``, and its rank interval.
 
     The series is cut into at most 100 blocks, each its median, so that 10,000 samples cost about a millisecond. The
-    interval takes Kendall's variance, widened for autocorrelation of the residuals. A change over the whole series of less
-    than ``least_percent`` of the level is Steady. Sources: Sen 1968; Yue and Wang 2004.
+    interval takes Kendall's variance, widened for autocorrelation of the residuals. A change over the whole series of
+    less than ``least_percent`` of the level is Steady. Sources: Sen 1968; Yue and Wang 2004.
 
     >>> result = trend(Series(0.0, 60.0, 100.0 + np.arange(120.0)))
     >>> result.direction.value, round(result.slope_per_hour, 6), round(result.percent_per_hour, 1)

@@ -23,8 +23,10 @@ def explain_invalid(error: ValidationError) -> str:
     """One line for each fault, naming field, value and what would be right."""
     faults = []
     for fault in error.errors()[:5]:
-        where = ".".join(str(part) for part in fault["loc"]) or "spec"
-        faults.append(f"spec.{where}: {fault['msg']} (got {str(fault['input'])[:80]!r})")
+        where = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(fault["input"], dict) else f" (got {str(fault['input'])[:80]!r})"
+        faults.append(f"spec.{where}: {message}{value}" if fault["loc"] else f"spec: {message}{value}")
     return "; ".join(faults)
 
 

@@ -310,9 +310,9 @@ class Plan(StatusModel):
 class Applied(StatusModel):
     """The change as applied; before, after and the sample times are recorded before the first write."""
 
-    kind: Name
+    kind: Name = ""
     """Kind of the workload."""
-    name: Name
+    name: Name = ""
     """Name of the workload."""
     uid: Name
     """UID of the workload; another one is never touched."""
@@ -435,7 +435,7 @@ class RunStatus(StatusModel):
     """The change as applied, with what was there before."""
     rescues: int = 0
     """Replicas that following added to rescue objectives during the trial."""
-    measurements: list[Measurement] = Field(default_factory=list, max_length=64)
+    measurements: list[Measurement] = Field(default_factory=list, max_length=40)
     """Measurements of the trial; where there are more, the latest."""
     verdict: Verdict | None = None
     """What the evidence says of the trial."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 
 IndexArray = NDArray[np.intp]
 
 LEADS_FITTED = 9
 OUTLIER_SIGMAS = 6.0
-MAD_TO_SIGMA = 1.4826
+
 SCALE_FLOOR = 0.3
 """Errors are taken relative to the forecast, but never to less than this share of its mean."""
 
@@ -54,9 +55,9 @@ class Correction:
 def fit_correction(values: FloatArray, base: FloatArray, windows: Sequence[int]) -> Correction:
     """Learn from the errors of a ``base`` forecast (n,) of ``values`` (n,), both NaN where unknown.
 
-    Absolute and relative errors are both tried, and the kind that leaves less is kept. Weights are ridge estimates whose sum lies
-    between 0 and 1: a correction fades with the lead as fast as it did in the past, and a level shift stays.
-    Source: the heterogeneous autoregression of Corsi 2009, fitted directly for each lead.
+    Absolute and relative errors are both tried, and the kind that leaves less is kept. Weights are ridge estimates
+    whose sum lies between 0 and 1: a correction fades with the lead as fast as it did in the past, and a level shift
+    stays. Source: the heterogeneous autoregression of Corsi 2009, fitted directly for each lead.
     """
     known = np.isfinite(values - base)
     mean = float(np.abs(base[known]).mean()) if known.any() else 0.0
@@ -69,28 +70,29 @@ def fit_correction(values: FloatArray, base: FloatArray, windows: Sequence[int])
         sigma = _sigma(errors)
         errors = _despiked(errors, sigma)
         means = _window_means(errors, spans)
+        known = np.isfinite(errors)
+        target, size = np.where(known, errors, 0.0), np.where(known, np.abs(scale), 0.0)
         weights, left = np.zeros((leads.size, len(spans))), 0.0
         for row, lead in enumerate(leads.astype(int)):
-            target, inputs = errors[lead:], means[:-lead]
-            used = np.isfinite(target)
-            if used.sum() < 4 * len(spans):
+            used = known[lead:]
+            count = int(used.sum())
+            if count < 4 * len(spans):
                 weights[row] = weights[row - 1] if row else 0.0
                 continue
-            weights[row] = _weights(inputs[used], target[used])
-            size = scale[lead:][used]
-            left += float(np.mean(np.abs(target[used] - inputs[used] @ weights[row]) * size))
+            weights[row] = _weights(means[:-lead] * used[:, None], target[lead:], count)
+            left += float(np.abs(target[lead:] - means[:-lead] @ weights[row]) @ size[lead:]) / count
         if best is None or left < best[0]:
             best = left, Correction(spans, leads, weights, relative, mean, sigma)
     assert best is not None
     return best[1]
 
 
-def _weights(inputs: FloatArray, target: FloatArray) -> FloatArray:
+def _weights(inputs: FloatArray, target: FloatArray, count: int) -> FloatArray:
     gram = inputs.T @ inputs
     size = float(np.trace(gram)) / len(gram)
     if not size > 0:
         return np.zeros(len(gram))
-    gram[np.diag_indices_from(gram)] += 10.0 * size / target.size
+    gram[np.diag_indices_from(gram)] += 10.0 * size / count
     weights: FloatArray = np.linalg.solve(gram, inputs.T @ target)
     total = float(weights.sum())
     return weights / total if total > 1.0 else weights if total > 0.0 else np.zeros(len(gram))

@@ -1,22 +1,20 @@
-"""Models: seasonal naive, seasonal linear regression and last value, each fitted to a series."""
+"""Models: what every model offers, and the two simplest, last value and seasonal naive."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 
 from trimtab.domain.series import FloatArray, Series
-from trimtab.forecasting.correction import MAD_TO_SIGMA, Correction, IndexArray, fit_correction
-from trimtab.forecasting.regression import SCALE_FLOOR, design, robust_ridge
+from trimtab.forecasting.correction import MAD_TO_SIGMA, SCALE_FLOOR, Correction, IndexArray, fit_correction
 
 SEASONS_AVERAGED = 5
 OUTLIER_SIGMAS = 4.0
-FEWEST_FOR_A_TREND = 20
 
 
 class ModelName(StrEnum):
@@ -40,8 +38,8 @@ class Fitted(ABC):
     def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
         """Forecasts of 1 to ``steps`` steps after each of ``origins``, shape (len(origins), steps).
 
-        ``values`` (n,) continues the series of the fit. Each row knows the values up to its origin and the parameters of
-        the fit, nothing more.
+        ``values`` (n,) continues the series of the fit. Each row knows the values up to its origin and the parameters
+        of the fit, nothing more.
         """
 
 
@@ -55,12 +53,14 @@ class Model(ABC):
         """Learn from a series. Raises ValueError when it has no finite sample."""
 
 
-def clean(series: Series) -> FloatArray:
-    """Values with NaN for what cannot be a demand: infinities and negatives.
+def demand(samples: FloatArray) -> FloatArray:
+    """``samples`` with NaN for what cannot be a demand: infinities and negatives."""
+    return np.where(np.isfinite(samples) & (samples >= 0), samples, np.nan)
 
-    Raises ValueError when nothing is left.
-    """
-    values = np.where(np.isfinite(series.values) & (series.values >= 0), series.values, np.nan)
+
+def clean(series: Series) -> FloatArray:
+    """Values that can be a demand, NaN elsewhere. Raises ValueError when nothing is left."""
+    values = demand(series.values)
     if not np.isfinite(values).any():
         raise ValueError(f"no forecast from {len(series)} samples, none of which is a number")
     return values
@@ -86,15 +86,16 @@ class _FittedLast(Fitted):
     values: FloatArray
 
     def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
-        return np.repeat(_held(values, origins)[:, None], steps, axis=1)
+        return np.repeat(held(values, origins)[:, None], steps, axis=1)
 
 
 @dataclass(frozen=True, slots=True)
 class SeasonalNaive(Model):
     """The same phase of the last seasons, averaged, and corrected by the recent errors.
 
-    With ``seasons_averaged=1`` and ``corrected=False`` it is the textbook's seasonal naive. Values that stand out of the same phase
-    of the other seasons by more than 4 sigma are cut to that. A period need not be a whole number of steps.
+    With ``seasons_averaged=1`` and ``corrected=False`` it is the textbook's seasonal naive. Values that stand out of
+    the same phase of the other seasons by more than 4 sigma are cut to that. A period need not be a whole number of
+    steps.
 
     >>> wave = Series(0.0, 60.0, np.tile([1.0, 2.0, 3.0, 4.0], 4))
     >>> SeasonalNaive(240.0).fit(wave).predict(5).round(6).tolist()
@@ -118,7 +119,7 @@ class SeasonalNaive(Model):
         if not self.corrected:
             return fitted
         base = fitted.base(values, values.size, 1)
-        return replace(fitted, correction=fit_correction(values, base, _windows(values.size, period)))
+        return replace(fitted, correction=fit_correction(values, base, windows_of(values.size, period)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,64 +145,36 @@ class _FittedNaive(Fitted):
         return np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
 
     def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
-        leads = np.arange(1, steps + 1)
-        back = np.ceil(leads / self.period - 1e-9).astype(int)
-        paths = np.empty((origins.size, steps))
-        for seasons in np.unique(back):
-            columns = leads[back == seasons]
-            base = self.base(values, values.size + steps, int(seasons))
-            paths[:, columns - 1] = base[origins[:, None] + columns]
-        paths = _completed(paths, _held(values, origins))
-        if self.correction is None:
-            return paths
-        return self.correction.correct(values, self.base(values, values.size, 1), origins, paths)
+        def base(back: int) -> FloatArray:
+            return self.base(values, values.size + steps, back)
+
+        return corrected_paths(values, origins, steps, self.period, base, self.correction)
 
 
-@dataclass(frozen=True, slots=True)
-class SeasonalLinear(Model):
-    """Robust ridge regression on level, fading trend and Fourier terms, corrected by the recent errors.
+def corrected_paths(
+    values: FloatArray,
+    origins: IndexArray,
+    steps: int,
+    period: float,
+    base: Callable[[int], FloatArray],
+    correction: Correction | None,
+) -> FloatArray:
+    """Paths (o, steps) from ``base``, which forecasts each of the ``n + steps`` steps from ``back`` seasons before it.
 
-    Without periods it is a level and a trend.
-
-    >>> t = np.arange(240.0)
-    >>> wave = Series(0.0, 60.0, 10.0 + 4.0 * np.sin(2 * np.pi * t / 48))
-    >>> SeasonalLinear((2880.0,)).fit(wave).predict(12)[11].round(2)
-    np.float64(14.0)
+    A lead takes the newest seasons that are known at its origin: one season back up to one period, then two, and so on.
     """
-
-    periods_seconds: Sequence[float] = ()
-    name: ModelName = field(default=ModelName.SEASONAL_LINEAR, init=False)
-
-    def fit(self, series: Series) -> Fitted:
-        """Learn the weights of the terms, then those of the correction."""
-        values = clean(series)
-        periods = tuple(period / series.step_seconds for period in self.periods_seconds)
-        known = np.isfinite(values)
-        place = np.arange(float(values.size))
-        terms, roughness = design(place, values.size, periods, trend=int(known.sum()) >= FEWEST_FOR_A_TREND)
-        weights = robust_ridge(terms[:, known], roughness, values[known])
-        base = np.maximum(weights @ terms, 0.0)
-        windows = _windows(values.size, periods[0] if periods else values.size / 4.0)
-        return _FittedLinear(values, periods, weights, fit_correction(values, base, windows))
+    leads = np.arange(1, steps + 1)
+    backs = np.ceil(leads / period - 1e-9).astype(int)
+    nearest = base(1)
+    paths = np.empty((origins.size, steps))
+    for back in np.unique(backs):
+        columns = leads[backs == back]
+        paths[:, columns - 1] = (nearest if back == 1 else base(int(back)))[origins[:, None] + columns]
+    paths = completed(paths, held(values, origins))
+    return paths if correction is None else correction.correct(values, nearest[: values.size], origins, paths)
 
 
-@dataclass(frozen=True, slots=True)
-class _FittedLinear(Fitted):
-    values: FloatArray
-    periods: tuple[float, ...]
-    weights: FloatArray
-    correction: Correction
-
-    def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
-        place = np.arange(float(values.size + steps))
-        trend = int(np.isfinite(self.values).sum()) >= FEWEST_FOR_A_TREND
-        terms, _ = design(place, self.values.size, self.periods, trend)
-        base = np.maximum(self.weights @ terms, 0.0)
-        paths = base[origins[:, None] + np.arange(1, steps + 1)]
-        return self.correction.correct(values, base[: values.size], origins, paths)
-
-
-def _windows(length: int, period: float) -> tuple[int, ...]:
+def windows_of(length: int, period: float) -> tuple[int, ...]:
     """Windows of the correction in steps: now, a part of a season, a season."""
     return 1, max(3, round(min(period, length) / 12.0)), max(4, round(min(period, length)))
 
@@ -218,7 +191,7 @@ def _interpolated(values: FloatArray, place: FloatArray) -> FloatArray:
     return line
 
 
-def _held(values: FloatArray, origins: IndexArray) -> FloatArray:
+def held(values: FloatArray, origins: IndexArray) -> FloatArray:
     """Newest known value at each origin; the first known one where there is none before."""
     known = np.isfinite(values)
     newest = np.maximum.accumulate(np.where(known, np.arange(values.size), -1))[origins]
@@ -226,7 +199,7 @@ def _held(values: FloatArray, origins: IndexArray) -> FloatArray:
     return held
 
 
-def _completed(paths: FloatArray, held: FloatArray) -> FloatArray:
+def completed(paths: FloatArray, held: FloatArray) -> FloatArray:
     """Paths with unknown steps bridged from their neighbours, or by ``held`` (o,) where a path knows nothing."""
     known = np.isfinite(paths)
     steps = np.arange(paths.shape[1])

@@ -1,73 +1,129 @@
-"""Regression: Fourier terms, a trend that fades, and robust ridge weights chosen by cross-validation."""
+"""Regression: a basis of level, fading trend and Fourier terms, and its robust ridge weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
+from trimtab.forecasting.correction import SCALE_FLOOR
 
 MOST_HARMONICS = (24, 8)
-"""Of the first period, and of each further one."""
-PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+"""Of the shortest period, and of each longer one."""
+MOST_SEASONS = 12
+"""Of the longest period; older samples do not count."""
+ROWS_PER_HARMONIC = 3
+MOST_ROWS_UNSEASONAL = 500
+PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
+LEAST_PENALTY = 1e-9
 HUBER_SIGMAS = 2.5
-MAD_TO_SIGMA = 1.4826
-ROUNDS = 3
-SCALE_FLOOR = 0.3
 
 
-def design(place: FloatArray, length: int, periods: Sequence[float], trend: bool) -> tuple[FloatArray, FloatArray]:
-    """(terms (p, len(place)), roughness (p,)) at ``place`` in steps, for a history of ``length`` steps.
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Terms of the regression for a history of ``length`` steps; weights have shape (1 + trend + 2 * harmonics,).
 
-    Level, trend and the Fourier terms of each period. Past the history the trend fades and adds in all what a quarter of the
-    history would. A period gets harmonics up to half its steps, at most 24 (8 beside another); roughness, the square
-    of a harmonic's number, is what the ridge penalises, so that sharp shapes are paid for only when the data want them.
+    Past the history the trend fades, and adds in all what a quarter of the history would. A period gets harmonics up
+    to half its steps, at most 24 (8 beside a shorter one).
     """
-    end = length - 1.0
-    ahead = np.maximum(place - end, 0.0)
-    fade = max(length / 4.0, 1.0)
-    terms = [np.ones((1, place.size))]
-    roughness = [np.zeros(1)]
-    if trend:
-        slope = np.minimum(place - end, 0.0) + fade * -np.expm1(-ahead / fade)
-        terms.append(slope[None, :] / length)
-        roughness.append(np.zeros(1))
-    for index, period in enumerate(periods):
-        count = int(max(1, min(period / 2.0 - 1.0, MOST_HARMONICS[min(index, 1)])))
-        turn = np.exp(2j * np.pi / period * place)
-        waves = np.cumprod(np.broadcast_to(turn, (count, place.size)), axis=0)
-        order = np.arange(1.0, count + 1.0) ** 2
-        terms += [waves.real, waves.imag]
-        roughness += [order, order]
-    return np.concatenate(terms), np.concatenate(roughness)
+
+    length: int
+    periods: tuple[float, ...] = ()
+    trend: bool = False
+
+    @property
+    def harmonics(self) -> tuple[int, ...]:
+        """Harmonics of each period."""
+        shortest = min(self.periods, default=0.0)
+        limits = (MOST_HARMONICS[period > shortest] for period in self.periods)
+        return tuple(int(max(1, min(p / 2.0 - 1.0, most))) for p, most in zip(self.periods, limits, strict=True))
+
+    @property
+    def roughness(self) -> FloatArray:
+        """What the ridge penalises: the square of a harmonic's number, shape (p,).
+
+        Sharp shapes are then paid for only when the data want them.
+        """
+        squares = [np.arange(1.0, count + 1.0) ** 2 for count in self.harmonics]
+        return np.concatenate([np.zeros(1 + self.trend), *(np.tile(one, 2) for one in squares)])
+
+    def terms(self, place: FloatArray, width: int = 1) -> FloatArray:
+        """Terms (p, m) at ``place`` (m,) in steps, each averaged over ``width`` steps around it."""
+        rows = [np.ones((1, place.size))]
+        if self.trend:
+            rows.append(self._slope(place)[None, :])
+        for period, count in zip(self.periods, self.harmonics, strict=True):
+            rate = 2.0 * np.pi / period
+            waves = np.cumprod(np.broadcast_to(np.exp(1j * rate * place), (count, place.size)), axis=0)
+            if width > 1:
+                half = rate * np.arange(1, count + 1) / 2.0
+                waves *= (np.sin(width * half) / (width * np.sin(half)))[:, None]
+            rows += [waves.real, waves.imag]
+        return np.concatenate(rows)
+
+    def evaluate(self, weights: FloatArray, place: FloatArray) -> FloatArray:
+        """``weights`` times the terms at ``place`` (m,), shape (m,), never below 0."""
+        total = np.full(place.size, weights[0])
+        if self.trend:
+            total += weights[1] * self._slope(place)
+        first = 1 + self.trend
+        for period, count in zip(self.periods, self.harmonics, strict=True):
+            numbers = weights[first : first + count] - 1j * weights[first + count : first + 2 * count]
+            turn = np.exp(2j * np.pi / period * place)
+            sums = np.zeros(place.size, dtype=np.complex128)
+            for number in numbers[::-1]:
+                sums = (sums + number) * turn
+            total += sums.real
+            first += 2 * count
+        return np.maximum(total, 0.0)
+
+    def _slope(self, place: FloatArray) -> FloatArray:
+        since = place - (self.length - 1.0)
+        fade = max(self.length / 4.0, 1.0)
+        slope: FloatArray = np.minimum(since, 0.0) - fade * np.expm1(-np.maximum(since, 0.0) / fade)
+        return slope / self.length
+
+    def fit(self, values: FloatArray, rounds: int = 3) -> FloatArray:
+        """Robust ridge weights (p,) for ``values`` (length,), NaN where unknown; at least one must be known.
+
+        Samples are averaged in blocks that leave three rows to the highest harmonic's wave.
+        """
+        newest = self.length - int(MOST_SEASONS * max(self.periods, default=self.length))
+        width = self.length // MOST_ROWS_UNSEASONAL
+        if self.periods:
+            width = min(int(p / (ROWS_PER_HARMONIC * h)) for p, h in zip(self.periods, self.harmonics, strict=True))
+        width = max(1, width)
+        count = (self.length - max(0, newest)) // width
+        blocks = values[self.length - count * width : self.length].reshape(count, width)
+        seen = np.isfinite(blocks).sum(axis=1)
+        rows = np.flatnonzero(2 * seen >= width)
+        if rows.size == 0:
+            rows = np.flatnonzero(seen)
+        heights = np.where(np.isfinite(blocks), blocks, 0.0).sum(axis=1)[rows] / seen[rows]
+        place = self.length - count * width + rows * width + (width - 1) / 2.0
+        return robust_ridge(self.terms(place, width), self.roughness, heights, rounds)
 
 
-def robust_ridge(terms: FloatArray, roughness: FloatArray, heights: FloatArray) -> FloatArray:
+def robust_ridge(terms: FloatArray, roughness: FloatArray, heights: FloatArray, rounds: int) -> FloatArray:
     """Weights (p,) of ``terms`` (p, n) for ``heights`` (n,), all finite.
 
-    Ridge, weighted by the inverse square of the fitted size (errors of a demand grow with it) and by Huber's weights; the
-    strength of the penalty has the least generalised cross-validation error. Sources: Huber 1964; Golub, Heath and
-    Wahba 1979.
+    Ridge, in the first round with the least penalty. Rounds after the first weigh by the inverse square of the fitted
+    size (errors of a demand grow with it) and by Huber's weights; the second chooses the penalty that has the least
+    generalised cross-validation error. Sources: Huber 1964; Golub, Heath and Wahba 1979.
     """
     count = heights.size
-    weight = np.ones(count)
     result = np.zeros(len(terms))
+    weight = np.ones(count)
     floor = SCALE_FLOOR * float(np.abs(heights).mean())
-    for _ in range(ROUNDS):
+    penalty = PENALTIES[0]
+    for turn in range(rounds):
         weighted = terms * weight
         gram, right = weighted @ terms.T, weighted @ heights
-        total = float((weight * heights**2).sum())
-        best = np.inf
-        for penalty in PENALTIES:
-            system = gram + np.diag(penalty * roughness * count + 1e-9 * count)
-            solved = np.linalg.solve(system, np.column_stack([right, gram]))
-            weights = solved[:, 0]
-            left = total - 2.0 * float(weights @ right) + float(weights @ gram @ weights)
-            freedom = float(np.trace(solved[:, 1:])) / count
-            score = max(left, 0.0) / max(1.0 - freedom, 0.05) ** 2
-            if score < best:
-                best, result = score, weights
+        if turn == 1:
+            penalty = _penalty(gram, right, float((weight * heights**2).sum()), roughness, count)
+        result = np.linalg.solve(gram + _ridge(penalty, roughness, count), right)
         fitted = result @ terms
         scale = np.maximum(fitted, floor) if floor > 0 else np.ones(count)
         errors = (heights - fitted) / scale
@@ -77,3 +133,22 @@ def robust_ridge(terms: FloatArray, roughness: FloatArray, heights: FloatArray) 
         weight = np.minimum(1.0, HUBER_SIGMAS * sigma / np.maximum(np.abs(errors), 1e-300)) / scale**2
         weight /= weight.mean()
     return result
+
+
+def _ridge(penalty: float, roughness: FloatArray, count: int) -> FloatArray:
+    return np.diag(count * (penalty * roughness + LEAST_PENALTY))
+
+
+def _penalty(gram: FloatArray, right: FloatArray, total: float, roughness: FloatArray, count: int) -> float:
+    """The penalty with the least generalised cross-validation error; ``total`` is the weighted sum of squared
+    heights.
+    """
+    best, least = PENALTIES[0], np.inf
+    for penalty in PENALTIES:
+        solved = np.linalg.solve(gram + _ridge(penalty, roughness, count), np.column_stack([right, gram]))
+        weights = solved[:, 0]
+        left = total - 2.0 * float(weights @ right) + float(weights @ gram @ weights)
+        score = max(left, 0.0) / max(1.0 - float(np.trace(solved[:, 1:])) / count, 0.05) ** 2
+        if score < least:
+            best, least = penalty, score
+    return best

@@ -18,7 +18,8 @@ from trimtab.domain.policy import ForecastModel, Objective, OnNoTraffic, PolicyS
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.status import ObjectiveState, OperatingPoint
 from trimtab.domain.units import format_number, parse_quantity
-from trimtab.forecasting.forecast import FittedState, Forecast, NoForecast, forecast
+from trimtab.forecasting.forecast import Forecast, NoForecast, forecast
+from trimtab.forecasting.state import FittedState
 from trimtab.planning.performance_model import (
     NotLearned,
     PerformanceCurve,
@@ -44,6 +45,8 @@ class AssessInputs:
     failures: Mapping[str, str]
     """Why a signal could not be read, by signal."""
     now: float
+    lead_seconds: float = 0.0
+    """How far ahead following looks; the forecast reaches at least as far."""
     partial: bool = False
     """An answer was partial: nothing may be begun on the rest."""
     previous: FittedState | None = None
@@ -59,6 +62,8 @@ class Assessment:
     quality: Quality
     objectives: tuple[ObjectiveState, ...]
     breached: tuple[str, ...]
+    unknown: tuple[str, ...]
+    """Objectives without a fresh value while there is traffic."""
     trend: Trend | None
     seasons: tuple[SeasonFound, ...]
     forecast: Forecast | NoForecast
@@ -97,6 +102,7 @@ def assess(inputs: AssessInputs) -> Assessment:
         quality=quality,
         objectives=states,
         breached=tuple(state.name for state in states if state.state == "Violated"),
+        unknown=tuple(state.name for state in states if state.state == "Unknown"),
         trend=found if enough and isinstance(found := trend(history.load), Trend) else None,
         seasons=seasons(history.load) if enough else (),
         forecast=expected[0],
@@ -104,7 +110,7 @@ def assess(inputs: AssessInputs) -> Assessment:
         curves=learned,
         not_learned=not_learned,
         cpu_per_load=_cpu_per_load(history),
-        usage=_usage(history),
+        usage=_usage(inputs),
         profile=_profile(finite),
         peak_seen=float(finite.max()) if finite.size else math.nan,
         demand=last[1] if last else math.nan,
@@ -251,7 +257,7 @@ def _forecast(inputs: AssessInputs) -> tuple[Forecast | NoForecast, FittedState 
     found = forecast(
         inputs.history.load,
         now=inputs.now,
-        horizon_seconds=spec.horizon,
+        horizon_seconds=max(spec.horizon, inputs.lead_seconds),
         model=spec.model.value,
         confidence=spec.confidence_percent / 100,
         previous=inputs.previous,
@@ -269,17 +275,26 @@ def _cpu_per_load(history: WorkloadHistory) -> float:
     return float(np.median(used[busy] / load[busy])) if busy.sum() >= 3 else math.nan
 
 
-def _usage(history: WorkloadHistory) -> dict[str, Usage]:
+def _usage(inputs: AssessInputs) -> dict[str, Usage]:
+    """Usage by container; unknown where the newest samples are old or cannot be true."""
+    history = inputs.history
+
+    def sound(series: Series | None) -> Series | None:
+        if series is None or not len(series):
+            return None
+        age = inputs.spec.guardrails.max_data_age
+        return series if assess_quality(series, inputs.now, max_age_seconds=age, min_history_seconds=0.0).ok else None
+
     found: dict[str, Usage] = {}
     for name in sorted({*history.cpu_cores, *history.memory_bytes}):
-        cpu, memory = history.cpu_cores.get(name), history.memory_bytes.get(name)
+        cpu, memory = sound(history.cpu_cores.get(name)), sound(history.memory_bytes.get(name))
         cpu_p95 = math.nan
-        if cpu is not None and len(cpu):
+        if cpu is not None:
             a_pod = cpu.values / np.maximum(_on(cpu, history.replicas), 1.0)
             a_pod = a_pod[np.isfinite(a_pod)]
             cpu_p95 = float(np.quantile(a_pod, 0.95)) if a_pod.size else math.nan
         peak = math.nan
-        if memory is not None and memory.present:
+        if memory is not None:
             peak = float(np.nanmax(memory.values))
         found[name] = Usage(cpu_p95, peak)
     return found

@@ -19,12 +19,12 @@ class Badness:
     """How a value becomes log badness, and back.
 
     - ``value``: an upper bound (latency, queue length): the value itself.
-    - ``loss``: a lower bound on a share (success ratio of 0 to 1, or of 0 to 100 %): what is missing to the full share.
+    - ``loss``: a lower bound on a share (success ratio of 0 to 1, or of 0 to 100 %): the share that is missing.
       A tolerance of 5 % of an availability of 99.9 % would be fifty times its error budget; of the loss it is what
       people mean.
     - ``inverse``: any other lower bound (throughput): one over the value.
 
-    ``floor`` is added, so that what is far too small to matter (a quarter of the error budget, a thousandth of the
+    ``floor`` is added, so that what is far too small to matter (a quarter of the error budget, a hundredth of the
     threshold) does not look like a large relative change.
 
     >>> latency = Badness.of(True, 0.25, np.array([0.1, 0.2]))
@@ -54,7 +54,7 @@ class Badness:
         top = float(finite.max()) if finite.size else threshold
         for full in (1.0, 100.0):
             if 0.5 * full < threshold < full and top <= full * (1 + 1e-9):
-                return Badness("loss", (full - threshold) / 4, full)
+                return Badness("loss", (1 - threshold / full) / 4, full)
         return Badness("inverse", 0.0, 1.0)
 
     @staticmethod
@@ -70,7 +70,7 @@ class Badness:
             case "value":
                 bad = values + self.floor
             case "loss":
-                bad = np.maximum(self.full - values, 0.0) + self.floor
+                bad = np.maximum(1.0 - values / self.full, 0.0) + self.floor
             case "inverse":
                 bad = values
         logs = np.full(np.shape(bad), np.nan)
@@ -85,7 +85,7 @@ class Badness:
                 case "value":
                     return values > threshold + tolerance * abs(threshold)
                 case "loss":
-                    return self.full - values > (self.full - threshold) * (1 + tolerance) + 1e-12
+                    return self.full - values > (self.full - threshold) * (1 + tolerance) + 1e-12 * self.full
                 case "inverse":
                     return values < threshold - tolerance * abs(threshold)
 
@@ -96,6 +96,6 @@ class Badness:
             case "value":
                 return bad - self.floor
             case "loss":
-                return np.clip(self.full - (bad - self.floor), 0.0, self.full)
+                return np.clip(1.0 - (bad - self.floor), 0.0, 1.0) * self.full
             case "inverse":
                 return 1.0 / bad

@@ -12,7 +12,7 @@ from trimtab.domain.series import FloatArray
 from trimtab.planning import curve_shapes as shapes
 from trimtab.planning.residuals import correlation_time, robust_std
 
-_MOST_BINS = 128
+_MOST_BINS = 96
 _FLOOR_STD = 0.01
 """Spread of a log value that is taken for granted: no metric is read more exactly than one per cent."""
 _EXPONENT, _EXPONENT_STD = 1.0, 0.15
@@ -110,11 +110,10 @@ def fit_shape(
 
         # A trial step may overflow; the solver takes a shorter one then.
         with np.errstate(all="ignore"):
-            found = least_squares(rows, theta, slopes, loss="soft_l1", f_scale=1.5, method="trf", max_nfev=40)
+            found = least_squares(rows, theta, slopes, loss="soft_l1", f_scale=1.5, max_nfev=40, ftol=1e-6, xtol=1e-6)
         best: FloatArray = found.x
         jacobian = slopes(best)
-        covariance: FloatArray = np.linalg.inv(jacobian.T @ jacobian)
-        return float(found.cost), best, covariance
+        return float(found.cost), best, np.asarray(np.linalg.inv(jacobian.T @ jacobian), dtype=np.float64)
 
     first = points.log_bad - model(starts[0], points.load, points.cpu_size)[0]
     spread = max(robust_std(first), _FLOOR_STD)

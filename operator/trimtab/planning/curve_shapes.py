@@ -15,8 +15,8 @@ from trimtab.domain.series import FloatArray
 
 KNEE = 0.95
 """Utilisation beyond which the queue's hyperbola goes on as its tangent: no steady state is seen there."""
-_HINGE_WIDTH = 0.02
-"""How sharply loss sets in at capacity; about two per cent of the load is lost right at it."""
+_HINGE_WIDTH = 0.01
+"""How sharply loss sets in at capacity; under one per cent of the load is lost right at it."""
 _FARTHEST = 1e3
 """Utilisation beyond which the curve is flat, to stay finite."""
 

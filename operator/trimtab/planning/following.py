@@ -111,7 +111,7 @@ def follow(inputs: FollowInputs) -> Follow | Hold:
     least = max(advice.step or 0, advice.kept, current if inputs.breach is not None else 0)
     if least > wanted:
         wanted, reason = least, advice.reason
-    elif advice.not_capacity:
+    elif inputs.breach is not None:
         reason = f"{reason}; {advice.reason}"
     if (capped := _bounded(inputs, wanted)) != wanted:
         wanted, reason = capped, f"{reason}, but maxReplicas is {inputs.max_replicas}"
@@ -171,7 +171,9 @@ def _fresh(inputs: FollowInputs) -> float | str:
     demand = inputs.demand
     if demand is None or not math.isfinite(demand) or demand < 0:
         return "no demand was seen: replicas stay as they are"
-    if not inputs.demand_age_seconds <= inputs.max_data_age_seconds:
+    if not math.isfinite(inputs.demand_age_seconds):
+        return "the age of the newest demand is not known: replicas stay as they are"
+    if inputs.demand_age_seconds > inputs.max_data_age_seconds:
         age, limit = (format_duration(s) for s in (inputs.demand_age_seconds, inputs.max_data_age_seconds))
         return f"the newest demand is {age} old, more than {limit}: replicas stay as they are"
     return demand

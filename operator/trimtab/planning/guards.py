@@ -33,6 +33,8 @@ class GuardFacts:
     trigger: Trigger
     changes: tuple[FieldChange, ...]
     quality: Quality | None
+    unknown: tuple[str, ...]
+    """Objectives without a fresh value while there is traffic."""
     autoscaler: str
     """HPA on the same workload, if any."""
     rival: str
@@ -90,7 +92,9 @@ def _workload(facts: GuardFacts) -> str:
 def _data(facts: GuardFacts) -> str:
     if facts.quality is None:
         return "no metrics were read"
-    return "" if facts.quality.ok else facts.quality.message
+    if not facts.quality.ok:
+        return facts.quality.message
+    return f"no fresh value of {', '.join(facts.unknown)}" if facts.unknown else ""
 
 
 def _hold(facts: GuardFacts) -> str:

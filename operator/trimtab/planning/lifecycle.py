@@ -273,7 +273,7 @@ def _validating(facts: RunFacts, now: float) -> Step:
         return ended
     if facts.judged is None:
         return Wait("no samples read yet")
-    measured = status.model_copy(update={"measurements": list(facts.judged.measurements[-64:])})
+    measured = status.model_copy(update={"measurements": list(facts.judged.measurements)})
     if facts.judged.verdict is None:
         if len(measured.measurements) != len(status.measurements):
             return Record(measured, f"{len(measured.measurements)} measurements taken")

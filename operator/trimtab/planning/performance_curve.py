@@ -26,12 +26,12 @@ class NotLearned:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PerformanceCurve:
     """The value of one objective as a function of load per replica and CPU per pod; picklable, immutable.
 
-    Made by :func:`trimtab.planning.performance_model.fit` or :meth:`from_state`. Residuals are log badness (see :class:`Badness`), so that a residual of
-    0.1 is ten per cent worse than expected, whatever the objective's unit.
+    Made by :func:`trimtab.planning.performance_model.fit` or :meth:`from_state`. Residuals are log badness (see
+    :class:`Badness`), so that a residual of 0.1 is ten per cent worse than expected, whatever the objective's unit.
     """
 
     objective: str

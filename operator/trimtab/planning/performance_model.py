@@ -1,8 +1,8 @@
-"""What a replica of a given size can carry, learned from history: load per replica and CPU size to an objective's value.
+"""What a replica of a given size can carry, learned from history: load per replica and size to an objective's value.
 
 A latency-like objective follows a queue, base + k/(a size - x) with x the load per replica; a success ratio loses what
-exceeds capacity, 1 - a size/x; anything else is only assumed to get no better with load. Shapes and their sources are in
-:mod:`curve_shapes`, the robust fit in :mod:`curve_fit`, the result in :mod:`performance_curve`.
+exceeds capacity, 1 - a size/x; anything else is only assumed to get no better with load. Shapes and their sources are
+in :mod:`curve_shapes`, the robust fit in :mod:`curve_fit`, the result in :mod:`performance_curve`.
 """
 
 from __future__ import annotations

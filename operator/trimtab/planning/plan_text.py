@@ -29,7 +29,7 @@ def evidence(inputs: PlanInputs, present: Option, chosen: Option) -> dict[str, s
     return evidence
 
 
-def reason_for(inputs: PlanInputs, need: float, present: Option, chosen: Option, trigger: Trigger) -> str:
+def reason_for(inputs: PlanInputs, present: Option, chosen: Option, trigger: Trigger) -> str:
     """One sentence that a person understands."""
     unit = f" {inputs.demand.unit}" if inputs.demand.unit else ""
     peak = f"demand of {format_number(max(inputs.demand.peak, inputs.demand.now))}{unit} ({inputs.demand.source})"

@@ -26,7 +26,7 @@ from trimtab.planning import changes as fields
 from trimtab.planning.lifecycle import NoPlan
 from trimtab.planning.options import Option, PlanInputs, changes_to, cheapest, follows, option, options
 from trimtab.planning.plan_text import evidence, full_reason, reason_for, well_reason
-from trimtab.planning.rightsizing import candidates
+from trimtab.planning.rightsizing import candidates, memory_short
 
 _Z90: Final = 1.645
 
@@ -55,8 +55,11 @@ def propose(inputs: PlanInputs) -> Proposal | NoPlan:
     present = bounded[1] if following else bounded[0]
     if not math.isfinite(present.capacity):
         return NoPlan(f"no capacity is known yet: {inputs.capacity_source}", final=False)
+    tight = memory_short(workload.containers, spec.vertical, inputs.usage)
+    if tight:
+        bounded = [one for one in bounded if one.size.memory_bytes > present.size.memory_bytes] or bounded
     chosen = cheapest(bounded, need)
-    short = present.replicas * present.capacity < need
+    short = bool(tight) or present.replicas * present.capacity < need
     if chosen is None:
         chosen = max(bounded, key=lambda choice: (choice.replicas * choice.capacity, -choice.monthly))
         if not short or chosen.replicas * chosen.capacity <= present.replicas * present.capacity * 1.01:
@@ -64,13 +67,13 @@ def propose(inputs: PlanInputs) -> Proposal | NoPlan:
     saving = 1 - chosen.monthly / present.monthly if present.monthly else 0.0
     if not short and saving < inputs.strategy.min_saving:
         return NoPlan(well_reason(inputs, need, present), final=False)
-    trigger = Trigger.COST if not short else Trigger.OBJECTIVE if inputs.breached else Trigger.FORECAST
+    trigger = Trigger.COST if not short else Trigger.OBJECTIVE if inputs.breached or tight else Trigger.FORECAST
     wanted = cheapest(options(inputs, need, math.inf), need)
     guard = _step_guard(spec, chosen, wanted)
     changes = changes_to(workload, chosen)
     if not changes:
         return NoPlan(well_reason(inputs, need, present), final=False)
-    reason = reason_for(inputs, need, present, chosen, trigger)
+    reason = f"{tight}: {fields.describe(changes)}" if tight else reason_for(inputs, present, chosen, trigger)
     return _proposal(inputs, changes, chosen, present, trigger, reason, guard)
 
 

@@ -28,7 +28,7 @@ def robust_std(values: FloatArray) -> float:
     return spread if spread > 0 else float(np.std(values))
 
 
-def winsorised(values: FloatArray, width: float = 4.0) -> FloatArray:
+def winsorised(values: FloatArray, width: float = 3.0) -> FloatArray:
     """Values pulled in to ``width`` robust standard deviations about their median, shape (n,).
 
     A single absurd measurement then moves a mean by no more than a bad one does.

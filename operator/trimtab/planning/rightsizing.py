@@ -98,6 +98,19 @@ def candidates(
     return tuple(keyed.candidate for keyed in reversed(unique.values()))
 
 
+def memory_short(containers: tuple[ContainerSize, ...], vertical: Vertical | None, usage: dict[str, Usage]) -> str:
+    """Which container uses more memory than it requests, with the figures; empty when none does."""
+    for size in containers:
+        policy = policy_for(vertical, size.name) if vertical is not None else None
+        request, used = amount(size.requests.memory) or amount(size.limits.memory), usage.get(size.name)
+        if policy is None or ControlledResource.MEMORY not in policy.controlled_resources or used is None:
+            continue
+        if 0 < request < used.memory_peak_bytes:
+            peak, requested_now = format_memory(used.memory_peak_bytes), format_memory(request)
+            return f"memory of container {size.name} peaked at {peak}, above the {requested_now} it requests"
+    return ""
+
+
 class _Keyed:
     def __init__(self, candidate: SizeCandidate) -> None:
         self.candidate = candidate

@@ -189,7 +189,7 @@ def evidence_of(trial: Trial, objective: Objective) -> Evidence:
     )
 
 
-def measurements(trial: Trial, limit: int = 64) -> list[Measurement]:
+def measurements(trial: Trial, limit: int = 40) -> list[Measurement]:
     """What was measured, in order of time, at most ``limit``: of longer trials failures first, then evenly spread."""
     found: list[Measurement] = []
     for objective in trial.objectives:
@@ -234,7 +234,7 @@ def _results(trial: Trial, after: Window, to_blame: NDArray[np.bool_]) -> tuple[
 
 def _per(load: FloatArray, replicas: FloatArray) -> FloatArray:
     share = np.full(load.shape, np.nan)
-    np.divide(load, replicas, out=share, where=replicas > 0)
+    np.divide(load, replicas, out=share, where=np.isfinite(load) & np.isfinite(replicas) & (replicas > 0))
     return share
 
 

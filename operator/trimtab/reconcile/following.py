@@ -59,6 +59,8 @@ async def follow_demand(services: Services, situation: Situation, remembered: Re
         return Followed(decision.reason, workload.replicas, decision.not_capacity)
     remembered.following = decision.memory
     why_not = conflict or _why_not(situation, remembered.status)
+    if not why_not and decision.replicas < workload.replicas and situation.assessment.unknown:
+        why_not = f"nothing is removed without a fresh value of {', '.join(situation.assessment.unknown)}"
     if why_not:
         return Followed(f"{decision.reason}; not done: {why_not}", decision.replicas, decision.not_capacity)
     done = await _step(services, situation, remembered, decision)
@@ -125,11 +127,10 @@ def _inputs(situation: Situation, remembered: Remembered, workload: Workload) ->
     found, strategy = situation.capacity(), situation.strategy
     last = history.load.last()
     startup = history.startup_seconds or 0.0
-    lead = startup + situation.window_seconds + 2 * situation.spec.analysis.interval
     peak = peak_at = None
     forecast = assessment.forecast
     if isinstance(forecast, Forecast) and forecast.reliable:
-        peak, peak_at = forecast.peak(situation.now + lead, strategy.demand_quantile)
+        peak, peak_at = forecast.peak(situation.now + situation.lead_seconds, strategy.demand_quantile)
     return FollowInputs(
         now=situation.now,
         replicas=workload.replicas,

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from trimtab.domain.status import PolicyStatus
-from trimtab.forecasting.forecast import FittedState
+from trimtab.forecasting.state import FittedState
 from trimtab.planning.following import Memory
 
 

@@ -19,6 +19,7 @@ from trimtab.domain.run import Phase, RunSpec, Trigger
 from trimtab.domain.status import PolicyStatus
 from trimtab.planning.assessment import AssessInputs, assess
 from trimtab.planning.guards import conflicts
+from trimtab.planning.plans import Proposal
 from trimtab.planning.strategies import STRATEGIES
 from trimtab.reconcile.announcing import announce
 from trimtab.reconcile.following import follow_demand
@@ -26,7 +27,7 @@ from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.reporting import Outcome, compose, matters, unusable
 from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make
 from trimtab.reconcile.services import Services
-from trimtab.reconcile.situation import Situation
+from trimtab.reconcile.situation import Situation, lead_seconds
 from trimtab.reconcile.world import Key, World, target_of
 
 _PARALLEL_POLICIES: Final = 16
@@ -159,6 +160,8 @@ class Reconciler:
         if run is not None:
             self._world.runs[run.key] = run
             situation = await self._drive_runs(situation.with_run(run))
+        if isinstance(proposal, Proposal):
+            conflict = conflicts(guard_facts(situation, "", proposal.trigger, proposal.plan, situation.now))
         await collect_garbage(services, situation)
         outcome = Outcome(
             proposal=proposal,
@@ -228,6 +231,7 @@ class Reconciler:
             failures={name: failure.message for name, failure in read.failures.items()},
             partial=any(failure.kind is FailureKind.PARTIAL for failure in read.failures.values()),
             now=now,
+            lead_seconds=lead_seconds(read.history, policy.spec.analysis.interval, self._window(policy.spec)),
             previous=self._remember(policy).fitted,
             baseline_until=applied.at if applied else None,
         )

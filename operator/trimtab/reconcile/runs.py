@@ -103,6 +103,7 @@ def guard_facts(situation: Situation, run_name: str, trigger: Trigger, plan: Pla
         trigger=trigger,
         changes=tuple(plan.changes) if plan else (),
         quality=situation.assessment.quality,
+        unknown=situation.assessment.unknown,
         autoscaler=situation.autoscaler,
         rival=situation.rival,
         now=now,
@@ -157,7 +158,7 @@ async def _facts(
 
 async def _live(services: Services, run: Run, situation: Situation | None) -> Workload | None:
     applied = run.status.applied
-    if applied is not None:
+    if applied is not None and applied.kind:
         return await services.workloads.read(TargetKind(applied.kind), run.namespace, applied.name)
     if situation is None:
         return None

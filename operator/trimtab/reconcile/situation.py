@@ -38,6 +38,11 @@ class Situation:
     step_seconds: float
     window_seconds: float
 
+    @property
+    def lead_seconds(self) -> float:
+        """How far ahead following looks."""
+        return lead_seconds(self.history, self.step_seconds, self.window_seconds)
+
     def with_runs(self, runs: tuple[Run, ...]) -> Situation:
         """The same with runs as they are now."""
         return replace(self, runs=runs)
@@ -137,6 +142,11 @@ class Situation:
             usage=assessment.usage,
             breached=assessment.breached,
         )
+
+
+def lead_seconds(history: WorkloadHistory, step_seconds: float, window_seconds: float) -> float:
+    """How far ahead a replica count must hold: until ordered pods serve, and until the next decision was seen to act."""
+    return (history.startup_seconds or 0.0) + window_seconds + 2 * step_seconds
 
 
 def spec_for(spec: PolicySpec, run: RunSpec | None) -> PolicySpec:

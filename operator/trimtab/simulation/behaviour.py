@@ -1,6 +1,5 @@
 """How a service behaves: what its pods need, what they can do, and what goes wrong."""
 
-from functools import cached_property
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -52,7 +51,7 @@ class ServiceModel(BaseModel):
     timeout_seconds: float = Field(10.0, gt=0, description="clients give up after it: 504")
     error_ratio: float = Field(0.0, ge=0, le=1, description="share of the served requests that end with 500")
     memory_base_bytes: Quantity = Field(128 * 2**20, ge=0)
-    memory_per_request_bytes: Quantity = Field(2**20, ge=0, description="for each request in the pod")
+    memory_per_request_bytes: Quantity = Field(2**18, ge=0, description="for each request in the pod")
     memory_per_rate_bytes: Quantity = Field(0, ge=0, description="for each request/s served (caches, sessions)")
     startup_seconds: float = Field(10.0, ge=0, description="from creation, or a kill for memory, to ready")
     cold_start: ColdStart | None = None
@@ -63,9 +62,8 @@ class ServiceModel(BaseModel):
     @model_validator(mode="after")
     def _cpu_fits(self) -> Self:
         if self.cpu_seconds * self.requests_per_core > 1 + 1e-9:
-            raise ValueError(
-                f"cpu_seconds_per_request {self.cpu_seconds} x requests_per_core {self.requests_per_core} exceeds one core"
-            )
+            wanted = f"cpu_seconds_per_request {self.cpu_seconds} x requests_per_core {self.requests_per_core}"
+            raise ValueError(f"{wanted} exceeds one core")
         return self
 
     @property
@@ -79,7 +77,7 @@ class ServiceModel(BaseModel):
         usable = max(min(cpu_limit_cores, self.workers) - self.idle_cpu_cores, MIN_USABLE_CORES)
         return usable * self.requests_per_core / slowdown
 
-    @cached_property
+    @property
     def row(self) -> tuple[float, ...]:
         """The fields as `Parameters` wants them."""
         cliff, cold = self.cliff, self.cold_start

@@ -114,7 +114,8 @@ def step(
     waited = np.minimum((flow.before + flow.after) / 2 / capacity, parameters.timeout_seconds)
     shift = parameters.base_service_seconds * slowdown + waited
     servers = np.clip(limit, 1.0, parameters.workers)
-    latency = sojourn(np.minimum(offered, STEADY_UTILISATION * capacity), capacity, servers, shift)
+    utilisation = np.minimum(STEADY_UTILISATION, (flow.room + servers) / (flow.room + servers + 1))
+    latency = sojourn(np.minimum(offered, utilisation * capacity), capacity, servers, shift)
     running = served_rate * (latency.mean() - waited)
     latency = latency.stretched(pods.latency_factor)
     late = flow.served * latency.tail(parameters.timeout_seconds)
@@ -168,6 +169,7 @@ class _Flow(NamedTuple):
     dropped: FloatArray
     before: FloatArray
     after: FloatArray
+    room: FloatArray
 
 
 def _drain(
@@ -186,7 +188,7 @@ def _drain(
     left = before + arrived - served
     dropped = np.maximum(left - parameters.queue_limit, 0.0)
     abandoned = np.maximum(np.minimum(left, parameters.queue_limit) - after, 0.0)
-    return _Flow(served, abandoned, dropped, before, after)
+    return _Flow(served, abandoned, dropped, before, after, room)
 
 
 def _throttled_share(cpu: FloatArray, limit: FloatArray, rate: FloatArray, cpu_per_request: FloatArray) -> FloatArray:

@@ -5,8 +5,6 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
 from trimtab.simulation.noise import uniform
 from trimtab.simulation.virtual import VirtualWorkload
 
@@ -27,8 +25,8 @@ def fixed(workload: VirtualWorkload) -> int:
 def hpa(target_utilisation: float = 0.6, min_replicas: int = 1, max_replicas: int = 20) -> Plan:
     """What a HorizontalPodAutoscaler on CPU would ask for.
 
-    ceil(ready x utilisation / target) outside a tolerance of 10 %, down only to the largest of the last five
-    minutes (kubernetes.io, "Horizontal Pod Autoscaling", algorithm details).
+    The CPU used over the target of a pod, rounded up; within 10 % of what is ready nothing, and down only to
+    the largest of the last five minutes (kubernetes.io, "Horizontal Pod Autoscaling", algorithm details).
     """
     recent: deque[tuple[float, int]] = deque()
 
@@ -38,9 +36,8 @@ def hpa(target_utilisation: float = 0.6, min_replicas: int = 1, max_replicas: in
         ready = workload.ready_replicas
         if not window.any() or not ready:
             return workload.replicas
-        used = float(signals.cpu_cores[window].mean() / np.maximum(signals.ready_replicas[window].mean(), 1))
-        ratio = used / workload.cpu_limit_cores / target_utilisation
-        wanted = workload.replicas if abs(ratio - 1) <= HPA_TOLERANCE else math.ceil(ready * ratio)
+        pods = float(signals.cpu_cores[window].mean()) / workload.cpu_limit_cores / target_utilisation
+        wanted = workload.replicas if abs(pods / ready - 1) <= HPA_TOLERANCE else math.ceil(pods - 1e-6)
         recent.append((workload.now, wanted))
         while recent[0][0] <= workload.now - HPA_STABILISATION_SECONDS:
             recent.popleft()

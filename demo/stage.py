@@ -1,0 +1,263 @@
+"""A stage to act on: one namespace with simulated services, operators that can be killed, and eyes on what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+import yaml
+
+from cluster.processes import Component, spawn, stop_all
+from cluster.tools import find_kubectl
+from trimtab.adapters.kube import JsonObject, KubeClient, KubeError
+from trimtab.adapters.resources import POLICIES, RUNS, path
+from trimtab.simulation.scenario import Scenario, manifest
+
+_POLL_SECONDS = 0.1
+_T = TypeVar("_T")
+
+
+class StageError(Exception):
+    """What was waited for did not happen; the message says what was seen instead."""
+
+
+@dataclass(slots=True)
+class Simulation:
+    """A running simulation."""
+
+    process: Component
+    address: str
+
+    async def faults(self, faults: JsonObject) -> None:
+        """Put faults in force in place of those before."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"http://{self.address}/faults", json=faults) as answer,
+        ):
+            if answer.status >= 400:
+                raise StageError(f"faults refused: {await answer.text()}")
+
+    async def mend(self) -> None:
+        """End all faults."""
+        async with aiohttp.ClientSession() as session, session.delete(f"http://{self.address}/faults") as answer:
+            answer.raise_for_status()
+
+
+@dataclass(slots=True)
+class Operator:
+    """A running operator process."""
+
+    process: Component
+
+    def kill(self) -> None:
+        """SIGKILL: no time to say anything."""
+        self.process.send(signal.SIGKILL)
+        while self.process.alive():
+            time.sleep(0.01)
+
+    def suspend(self) -> None:
+        """SIGSTOP, and wait until it stands still."""
+        self.process.suspend()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.process.resume()
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the end."""
+        stop_all([self.process])
+
+    @property
+    def log(self) -> str:
+        """Everything that it logged."""
+        return self.process.log.read_text(errors="replace") if self.process.log.exists() else ""
+
+
+@dataclass(slots=True)
+class Stage:
+    """One namespace of a cluster, and the processes that act in it; all end with it."""
+
+    folder: Path
+    kubeconfig: Path
+    namespace: str
+    prometheus_url: str
+    targets_dir: Path
+    kube: KubeClient = field(init=False)
+    _processes: list[Component] = field(default_factory=list)
+
+    async def __aenter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.kube = await KubeClient.connect(self.kubeconfig)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            process.resume()
+        stop_all(self._processes)
+        await self.kube.close()
+
+    async def kubectl(self, *arguments: str, given: str | None = None, kubeconfig: Path | None = None) -> str:
+        """What kubectl prints; raises StageError with what it complains of."""
+        command = [str(find_kubectl()), "--kubeconfig", str(kubeconfig or self.kubeconfig), "-n", self.namespace]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, complaint = await process.communicate(given.encode() if given else None)
+        if process.returncode != 0:
+            raise StageError(f"kubectl {' '.join(arguments)}: {complaint.decode().strip()}")
+        return out.decode()
+
+    async def apply(self, *bodies: JsonObject) -> None:
+        """kubectl apply, as people do."""
+        await self.kubectl("apply", "-f", "-", given=yaml.safe_dump_all(bodies))
+
+    async def deploy(self, scenario: Scenario) -> None:
+        """Create the workloads of a scenario."""
+        await self.apply(*(manifest(service) for service in scenario.services))
+
+    async def simulate(self, scenario: Scenario) -> Simulation:
+        """Run a scenario live against the cluster's pods, scraped by Prometheus."""
+        file = self.folder / "scenario.yaml"
+        file.write_text(yaml.safe_dump(scenario.model_dump(mode="json", exclude_none=True)))
+        log = self.folder / "simulation.log"
+        log.unlink(missing_ok=True)
+        arguments = [str(file), "--targets-dir", str(self.targets_dir), "--kubeconfig", str(self.kubeconfig)]
+        process = self._spawn("simulation", [sys.executable, "-m", "trimtab.simulation", *arguments], log)
+        address = await self.until(lambda: _first_line(process), "the simulation's address", 30.0)
+        return Simulation(process, address)
+
+    def operator(
+        self,
+        *,
+        kubeconfig: Path | None = None,
+        prometheus_url: str | None = None,
+        workers: int = 0,
+        scrape_interval_seconds: float = 1.0,
+        log_level: str = "DEBUG",
+        name: str = "operator",
+    ) -> Operator:
+        """Start an operator that looks after this namespace."""
+        command = [sys.executable, "-m", "trimtab.cli", "operator", "--namespace", self.namespace]
+        command += ["--prometheus-url", prometheus_url or self.prometheus_url]
+        command += ["--scrape-interval", f"{scrape_interval_seconds:g}", "--workers", str(workers)]
+        command += ["--kubeconfig", str(kubeconfig or self.kubeconfig), "--metrics-port", "0", "--health-port", "0"]
+        command += ["--log-level", log_level]
+        return Operator(self._spawn(name, command, self.folder / f"{name}.log"))
+
+    async def trimtab(self, *arguments: str) -> str:
+        """What the command line prints; raises StageError with what it complains of."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "trimtab.cli",
+            *arguments,
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, complaint = await process.communicate()
+        if process.returncode != 0:
+            raise StageError(f"trimtab {' '.join(arguments)}: {complaint.decode().strip()}")
+        return out.decode()
+
+    async def policy(self, name: str) -> JsonObject:
+        """A policy as the API server has it."""
+        return await self.kube.get(path(POLICIES, self.namespace, name))
+
+    async def run(self, name: str) -> JsonObject:
+        """A run as the API server has it."""
+        return await self.kube.get(path(RUNS, self.namespace, name))
+
+    async def runs(self, policy: str | None = None) -> list[JsonObject]:
+        """Runs, oldest first."""
+        found = await self.kube.list(path(RUNS, self.namespace))
+        mine = [run for run in found if policy in (None, run["spec"]["policyRef"]["name"])]
+        return sorted(mine, key=lambda run: (run["metadata"]["creationTimestamp"], run["metadata"]["name"]))
+
+    async def create_run(self, name: str, policy: str, **spec: Any) -> JsonObject:
+        """A person's own run."""
+        body = {
+            "apiVersion": "trimtab.dev/v1alpha1",
+            "kind": "OptimizationRun",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"policyRef": {"name": policy}, **spec},
+        }
+        await self.kubectl("create", "-f", "-", given=yaml.safe_dump(body))
+        return await self.run(name)
+
+    async def workload(self, name: str, plural: str = "deployments") -> JsonObject:
+        """A workload as the API server has it."""
+        return await self.kube.get(f"/apis/apps/v1/namespaces/{self.namespace}/{plural}/{name}")
+
+    async def events(self, about: str | None = None) -> list[JsonObject]:
+        """Events of our own, oldest first."""
+        found = await self.kube.list(f"/api/v1/namespaces/{self.namespace}/events")
+        ours = [event for event in found if (event.get("source") or {}).get("component") == "trimtab"]
+        return [event for event in ours if about in (None, event["involvedObject"]["name"])]
+
+    async def in_phase(self, run: str, phases: Iterable[str], seconds: float = 120.0) -> JsonObject:
+        """The run once it is in one of these phases; raises StageError when it ends in another."""
+        wanted = set(phases)
+
+        async def look() -> JsonObject | None:
+            seen = await self.run(run)
+            phase = (seen.get("status") or {}).get("phase", "Pending")
+            if phase in wanted:
+                return seen
+            if phase in _FINAL:
+                entries = json.dumps((seen.get("status") or {}).get("timeline"), indent=1)
+                raise StageError(f"run {run} ended {phase}, not {' or '.join(sorted(wanted))}: {entries}")
+            return None
+
+        return await self.until(look, f"run {run} in phase {' or '.join(sorted(wanted))}", seconds)
+
+    async def until(self, look: Callable[[], _T | None | Awaitable[_T | None]], what: str, seconds: float = 60.0) -> _T:
+        """The first value of ``look`` that is not None (or False); raises StageError after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                value = look()
+                seen = await value if isinstance(value, Awaitable) else value
+            except KubeError as error:
+                if not error.not_found:
+                    raise
+                seen = None
+            if seen is not None and seen is not False:
+                return seen
+            if time.monotonic() > deadline:
+                raise StageError(f"waited {seconds:.0f} s for {what}")
+            for process in self._processes:
+                if process.name == "simulation" and not process.alive():
+                    raise process.died()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _spawn(self, name: str, command: list[str], log: Path) -> Component:
+        process = spawn(name, command, log, die_with_parent=True)
+        self._processes.append(process)
+        return process
+
+
+_FINAL = frozenset({"Succeeded", "RolledBack", "Failed", "Rejected", "Superseded", "Cancelled"})
+
+
+def _first_line(process: Component) -> str | None:
+    if not process.alive():
+        raise process.died()
+    lines = process.log.read_text(errors="replace").splitlines() if process.log.exists() else []
+    return next((line for line in lines if line.count(":") == 1 and line.rpartition(":")[2].isdigit()), None)

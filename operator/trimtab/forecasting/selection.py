@@ -1,0 +1,110 @@
+"""Selection: which model forecasts a series best, by a backtest from rolling origins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimtab.domain.series import FloatArray, Series
+from trimtab.forecasting.correction import IndexArray
+from trimtab.forecasting.models import LastValue, Model, SeasonalNaive, demand
+
+FITS = 3
+ORIGINS = 60
+FEWEST_TO_LEARN = 8
+MARGIN = 0.03
+"""How much better a later candidate must be than an earlier, simpler one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen model and the errors that it made in the backtest."""
+
+    model: Model
+    error_percent_of_naive: int | None
+    """Mean absolute error over that of the textbook's seasonal naive (or of the last value); None when that made
+    none.
+    """
+    errors: FloatArray
+    """Actual minus forecast, shape (origins, steps), NaN where the actual is unknown."""
+    forecasts: FloatArray
+    """Shape (origins, steps)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoChoice:
+    """Why no backtest was possible."""
+
+    reason: str
+
+
+def choose(
+    series: Series,
+    horizon_steps: int,
+    candidates: Sequence[Model],
+    longest_period_seconds: float = 0.0,
+    samples: FloatArray | None = None,
+) -> Choice | NoChoice:
+    """The candidate with the least mean absolute error over ``horizon_steps``; the first within 3 % of it, so order
+    them.
+
+    The newest part of the series, at least 1.25 periods after its start, is forecast from about 60 origins. Models are
+    fitted three times along it, and see the values, not more, up to each origin in between. ``samples`` (n, k) are
+    what is to be foreseen when ``series`` holds means of k samples each: one of each row is taken, in turn.
+    ``longest_period_seconds`` 0 stands for no season.
+
+    >>> wave = Series(0.0, 60.0, np.tile([10.0, 20.0, 40.0, 20.0], 20))
+    >>> choice = choose(wave, 4, [LastValue(), SeasonalNaive(240.0)], 240.0)
+    >>> choice.model.name.value, choice.error_percent_of_naive
+    ('SeasonalNaive', 100)
+    """
+    period = longest_period_seconds / series.step_seconds
+    count = len(series)
+    known = np.flatnonzero(np.isfinite(demand(series.values)))
+    first = (int(known[0]) if known.size else count) + max(FEWEST_TO_LEARN, math.ceil(1.25 * period))
+    tested = min(count - first, max(math.ceil(3.0 * period), 4 * horizon_steps, 3 * ORIGINS))
+    if tested < 2:
+        return NoChoice(f"{count} samples; a backtest needs {first + 2}")
+    start = count - tested
+    benchmark = SeasonalNaive(longest_period_seconds, 1, False) if period else LastValue()
+    picked = series.values[:, None] if samples is None else samples
+    actual = demand(picked[np.arange(count), np.arange(count) * 7 % picked.shape[1]])
+    paths = [_backtest(model, series, start, horizon_steps) for model in [benchmark, *candidates]]
+    origins = _origins(start, count)
+    targets = origins[:, None] + np.arange(1, horizon_steps + 1)
+    inside = targets < count
+    outcome = np.where(inside, actual[np.minimum(targets, count - 1)], np.nan)
+    if not np.isfinite(outcome).any():
+        return NoChoice("no sample in the part of the history that a backtest would forecast")
+    means = [_mean_error(outcome - path) for path in paths]
+    least = min(means[1:])
+    index = next(place for place, mean in enumerate(means[1:]) if mean <= least * (1.0 + MARGIN))
+    percent = round(100.0 * means[1 + index] / means[0]) if means[0] > 0 else (100 if means[1 + index] == 0 else None)
+    return Choice(candidates[index], percent, outcome - paths[1 + index], paths[1 + index])
+
+
+def _origins(start: int, count: int) -> IndexArray:
+    """Last known sample of each forecast, from just before ``start`` to the last but one."""
+    return np.arange(start - 1, count - 1, max(1, (count - start) // ORIGINS))
+
+
+def _backtest(model: Model, series: Series, start: int, steps: int) -> FloatArray:
+    """Forecasts (origins, steps) of ``model``, fitted anew for each third of the origins."""
+    origins = _origins(start, len(series))
+    parts = []
+    for part in np.array_split(origins, FITS):
+        if part.size:
+            known = Series(series.start, series.step_seconds, series.values[: part[0] + 1], series.unit)
+            parts.append(model.fit(known).paths(demand(series.values[: part[-1] + 1]), part, steps))
+    return np.concatenate(parts)
+
+
+def _mean_error(errors: FloatArray) -> float:
+    """Mean over the leads of the mean absolute error, so that leads count alike."""
+    known = np.isfinite(errors)
+    seen = known.sum(axis=0)
+    sums = np.where(known, np.abs(errors), 0.0).sum(axis=0)
+    return float((sums[seen > 0] / seen[seen > 0]).mean())

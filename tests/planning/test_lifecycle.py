@@ -1,0 +1,253 @@
+"""The life of a run: truth tables by phase, and the same end through any number of kills."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.planning.building import CPU_UP, REPLICAS_4_TO_6, change, plan, policy, policy_spec, run, workload
+from trimtab.domain.objects import FieldOwner, Run, Workload
+from trimtab.domain.run import Applied, GuardResult, Phase, RunStatus, Verdict, VerdictResult
+from trimtab.domain.status import Snapshot
+from trimtab.planning import changes as fields
+from trimtab.planning.lifecycle import Judged, NoPlan, Record, RunFacts, Wait, Write, next_step
+
+PASS, FAIL, UNSURE = VerdictResult.PASS, VerdictResult.FAIL, VerdictResult.INCONCLUSIVE
+BLOCKED = (GuardResult(name="cooldown", result="Blocked", message="too soon"),)
+
+
+def applied(**changed: Any) -> Applied:
+    given: dict[str, Any] = {
+        "kind": "Deployment",
+        "name": "checkout",
+        "uid": "uid-1",
+        "manager": "trimtab",
+        "before": Snapshot(replicas=4),
+        "after": Snapshot(replicas=6),
+        "at": 100.0,
+        "validate_from": 130.0,
+        "validate_interval_seconds": 5,
+        "measurements": 12,
+    }
+    return Applied(**{**given, **changed})
+
+
+def facts(phase: Phase | None, live: Workload | None, **changed: Any) -> RunFacts:
+    """Facts of a run whose plan is 4→6 replicas."""
+    status = RunStatus(phase=phase, plan=plan(), applied=applied() if phase and phase.unproven else None)
+    status = status.model_copy(update=changed.pop("status", {}))
+    given: dict[str, Any] = {"run": run(status, **changed.pop("run", {})), "policy": policy(), "workload": live, "plan": plan()}
+    return RunFacts(**{**given, **changed})
+
+
+def judged(result: VerdictResult) -> Judged:
+    return Judged(Verdict(result=result, message="seen"))
+
+
+TABLE = {
+    "pending: planned and applied": (facts(None, workload(4)), Phase.APPLYING),
+    "pending: guard says no": (facts(None, workload(4), guards=BLOCKED), Phase.REJECTED),
+    "pending: nothing to try, for good": (facts(None, workload(4), plan=NoPlan("well as it is")), Phase.REJECTED),
+    "pending: nothing to try yet": (facts(None, workload(4), plan=NoPlan("no data", final=False)), Wait),
+    "pending: dry run": (facts(None, workload(4), run={"spec": {"dryRun": True}}), Phase.SUCCEEDED),
+    "pending: mode Recommend": (facts(None, workload(4), policy=policy(policy_spec(mode="Recommend"))), Phase.REJECTED),
+    "pending: mode Approve": (
+        facts(None, workload(4), policy=policy(policy_spec(mode="Approve"))),
+        Phase.AWAITING_APPROVAL,
+    ),
+    "pending: cancelled": (facts(None, workload(4), run={"spec": {"cancelled": True}}), Phase.CANCELLED),
+    "pending: policy gone": (facts(None, workload(4), policy=None), Phase.CANCELLED),
+    "pending: an older run is active": (facts(None, workload(4), older_active="checkout-0"), Wait),
+    "awaiting: not approved": (facts(Phase.AWAITING_APPROVAL, workload(4)), Wait),
+    "awaiting: another plan approved": (
+        facts(Phase.AWAITING_APPROVAL, workload(4), run={"spec": {"approval": {"planHash": "other"}}}),
+        Wait,
+    ),
+    "awaiting: approved": (
+        facts(Phase.AWAITING_APPROVAL, workload(4), run={"spec": {"approval": {"planHash": "abc"}}}),
+        Phase.APPLYING,
+    ),
+    "awaiting: workload changed, no longer called for": (
+        facts(Phase.AWAITING_APPROVAL, workload(9), plan=NoPlan("well as it is")),
+        Phase.SUPERSEDED,
+    ),
+    "applying: not yet written": (facts(Phase.APPLYING, workload(4)), Write),
+    "applying: written": (facts(Phase.APPLYING, workload(6)), Phase.SETTLING),
+    "applying: somebody wrote": (facts(Phase.APPLYING, workload(9)), Phase.SUPERSEDED),
+    "applying: guard says no now": (facts(Phase.APPLYING, workload(4), guards=BLOCKED), Phase.REJECTED),
+    "applying: refused for good": (facts(Phase.APPLYING, workload(4), write_error="forbidden"), Phase.FAILED),
+    "applying: cancelled before the write": (
+        facts(Phase.APPLYING, workload(4), run={"spec": {"cancelled": True}}),
+        Phase.CANCELLED,
+    ),
+    "applying: cancelled after the write": (
+        facts(Phase.APPLYING, workload(6), run={"spec": {"cancelled": True}}),
+        Write,
+    ),
+    "settling: waits": (facts(Phase.SETTLING, workload(6)), Wait),
+    "settling: a person's newer value": (facts(Phase.SETTLING, workload(9)), Phase.SUPERSEDED),
+    "settling: set back by hand": (facts(Phase.SETTLING, workload(4)), Phase.SUPERSEDED),
+    "settling: workload gone": (facts(Phase.SETTLING, None), Phase.SUPERSEDED),
+    "settling: another uid under the name": (facts(Phase.SETTLING, workload(6, uid="uid-2")), Phase.SUPERSEDED),
+    "settling: deleted half-way": (facts(Phase.SETTLING, workload(6), run={"deleting": True}), Write),
+    "validating: no samples yet": (facts(Phase.VALIDATING, workload(6)), Wait),
+    "validating: verdict is recorded first": (facts(Phase.VALIDATING, workload(6), judged=judged(FAIL)), Record),
+    "validating: pass kept": (
+        facts(Phase.VALIDATING, workload(6), status={"verdict": Verdict(result=PASS)}),
+        Phase.SUCCEEDED,
+    ),
+    "validating: fail undone": (facts(Phase.VALIDATING, workload(6), status={"verdict": Verdict(result=FAIL)}), Write),
+    "validating: fail, undone already": (
+        facts(Phase.VALIDATING, workload(4), status={"verdict": Verdict(result=FAIL)}),
+        Phase.ROLLED_BACK,
+    ),
+    "validating: fail, a newer value stands": (
+        facts(Phase.VALIDATING, workload(9), status={"verdict": Verdict(result=FAIL)}),
+        Phase.SUPERSEDED,
+    ),
+    "validating: unsure is undone": (
+        facts(Phase.VALIDATING, workload(6), status={"verdict": Verdict(result=UNSURE)}),
+        Write,
+    ),
+    "validating: policy gone": (facts(Phase.VALIDATING, workload(6), policy=None), Write),
+    "succeeded: stands": (facts(Phase.SUCCEEDED, workload(6), status={"applied": applied()}), Wait),
+    "succeeded: undone by a person": (
+        facts(Phase.SUCCEEDED, workload(6), status={"applied": applied()}, run={"spec": {"cancelled": True}}),
+        Write,
+    ),
+    "succeeded: undone by a person, done": (
+        facts(Phase.SUCCEEDED, workload(4), status={"applied": applied()}, run={"spec": {"cancelled": True}}),
+        Phase.ROLLED_BACK,
+    ),
+    "failed: stands": (facts(Phase.FAILED, workload(4)), Wait),
+}
+
+
+@pytest.mark.parametrize(("given_facts", "wanted"), TABLE.values(), ids=TABLE.keys())
+def test_next_step(given_facts: RunFacts, wanted: Phase | type) -> None:
+    step = next_step(given_facts, now=101.0)
+    if isinstance(wanted, Phase):
+        assert isinstance(step, Record), step
+        assert step.status.phase is wanted, step.reason
+    else:
+        assert isinstance(step, wanted), step
+
+
+def test_a_guard_that_says_no_is_named_in_the_reason() -> None:
+    step = next_step(facts(None, workload(4), guards=BLOCKED), now=101.0)
+    assert isinstance(step, Record)
+    assert "cooldown: too soon" in step.reason
+
+
+def test_values_before_and_sample_times_are_recorded_before_the_write() -> None:
+    step = next_step(facts(None, workload(4), step_seconds=5.0, window_seconds=5.0, startup_seconds=4.0), now=101.0)
+    assert isinstance(step, Record)
+    assert step.status.applied is not None
+    record = step.status.applied
+    assert (record.before.replicas, record.after.replicas, record.written) == (4, 6, False)
+    # settle 10 s + start-up 4 s + window 5 s after 101 s, on the grid of 5 s
+    assert (record.validate_from, record.validate_interval_seconds, record.measurements) == (120.0, 5, 12)
+
+
+def test_a_size_change_waits_for_every_wave_of_its_rollout() -> None:
+    given_facts = facts(None, workload(4), plan=plan(CPU_UP), startup_seconds=10.0)
+    step = next_step(given_facts, now=0.0)
+    assert isinstance(step, Record)
+    assert step.status.applied is not None
+    assert step.status.applied.validate_from == 10.0 + 4 * 10.0 + 1.0
+
+
+def test_rollback_touches_only_what_is_still_ours() -> None:
+    both = plan(REPLICAS_4_TO_6, CPU_UP)
+    person = FieldOwner("kubectl", "Update", "scale", "2026-01-02T00:00:00Z")
+    live = workload(9, replicas_owner=person).__class__
+    assert live is Workload
+    mixed = workload(9, container=fields.sizes_of(workload(), [CPU_UP])[0], replicas_owner=person)
+    step = next_step(facts(Phase.SETTLING, mixed, status={"plan": both}), now=101.0)
+    assert isinstance(step, Write)
+    assert [(c.path, c.from_, c.to) for c in step.changes] == [("resources.requests.cpu", "750m", "500m")]
+    restored = workload(9, replicas_owner=person)
+    step = next_step(facts(Phase.SETTLING, restored, status={"plan": both}), now=101.0)
+    assert isinstance(step, Record)
+    assert step.status.phase is Phase.SUPERSEDED
+    assert "set to 9 by kubectl" in step.reason
+
+
+@dataclass
+class Shell:
+    """What the operator does with steps, over a workload in memory; may be killed before any of its effects."""
+
+    run: Run
+    live: Workload
+    verdict: VerdictResult
+    now: float = 100.0
+    writes: int = 0
+
+    def step(self, killed_before_effect: bool) -> bool:
+        asked = RunFacts(
+            run=self.run,
+            policy=policy(),
+            workload=self.live,
+            plan=plan(REPLICAS_4_TO_6, CPU_UP),
+            step_seconds=5.0,
+            window_seconds=5.0,
+            judged=judged(self.verdict) if self.run.phase is Phase.VALIDATING else None,
+        )
+        match next_step(asked, self.now):
+            case Wait():
+                self.now += 5.0
+                return not self.run.finished
+            case Record(status=status):
+                if not killed_before_effect:
+                    self.run = replace(self.run, status=status)
+            case Write(changes=changes):
+                if not killed_before_effect:
+                    self._write(changes[:1])
+        return True
+
+    def _write(self, changes: Any) -> None:
+        self.writes += 1
+        replicas = fields.replicas_of(changes)
+        if replicas is not None:
+            self.live = replace(self.live, replicas=replicas)
+        elif sizes := fields.sizes_of(self.live, changes):
+            self.live = replace(self.live, containers=sizes)
+
+
+@pytest.mark.parametrize("verdict", [PASS, FAIL, UNSURE])
+@settings(max_examples=60, deadline=None)
+@given(kills=st.lists(st.booleans(), max_size=40))
+def test_killed_anywhere_it_ends_the_same(verdict: VerdictResult, kills: list[bool]) -> None:
+    undisturbed = Shell(run(), workload(4), verdict)
+    while undisturbed.step(killed_before_effect=False):
+        pass
+    killed = Shell(run(), workload(4), verdict)
+    for kill in kills:
+        if not killed.step(kill):
+            break
+    while killed.step(killed_before_effect=False):
+        pass
+    assert killed.run.phase is undisturbed.run.phase
+    assert (killed.live.replicas, killed.live.containers) == (undisturbed.live.replicas, undisturbed.live.containers)
+    assert killed.writes == undisturbed.writes
+    kept = verdict is PASS
+    assert (killed.live.replicas, killed.live.containers[0].requests.cpu) == ((6, "750m") if kept else (4, "500m"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "live", "wanted"),
+    [
+        ("1", "2", "1000m", fields.Seen.BEFORE),
+        ("1", "2", "2000m", fields.Seen.AFTER),
+        ("1", "2", "3", fields.Seen.OTHER),
+        ("", "2", "", fields.Seen.BEFORE),
+        ("1", "", "", fields.Seen.AFTER),
+    ],
+)
+def test_seen_compares_amounts_and_not_spellings(before: str, after: str, live: str, wanted: fields.Seen) -> None:
+    container = fields.sizes_of(workload(), [change("resources.requests.cpu", "500m", live, "app")])[0]
+    assert fields.seen(workload(container=container), change("resources.requests.cpu", before, after, "app")) is wanted
