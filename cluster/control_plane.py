@@ -52,10 +52,19 @@ class ControlPlane:
         self.server = ""
         self._nodes = nodes
         self._startup_seconds = startup_seconds
-        self._users = {**identities.USERS, **(users or {}), **identities.COMPONENT_USERS}
+        self._users: Mapping[str, Sequence[str]] = {**identities.USERS, **(users or {}), **identities.COMPONENT_USERS}
         self._tokens = identities.new_tokens(self._users)
         self._die_with_parent = die_with_parent
         self._on_spawn = on_spawn
+
+    @classmethod
+    def reach(cls, state_dir: Path) -> Self:
+        """The control plane that another process started in `state_dir`: to be used here, and ended there."""
+        reached = cls(state_dir)
+        reached._tokens = identities.tokens_in((state_dir / "tokens.csv").read_text())
+        reached._users = dict.fromkeys(reached._tokens, ())
+        reached.server = identities.server_in(reached.kubeconfig)
+        return reached
 
     def __enter__(self) -> Self:
         self.start()

@@ -56,6 +56,16 @@ def token_file(users: Mapping[str, Sequence[str]], tokens: Mapping[str, str]) ->
     return text.getvalue()
 
 
+def tokens_in(token_file: str) -> dict[str, str]:
+    """The token of each user in the text of a token file."""
+    return {row[1]: row[0] for row in csv.reader(io.StringIO(token_file))}
+
+
+def server_in(kubeconfig: Path) -> str:
+    """The address of the API server that a kubeconfig names."""
+    return str(yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+
+
 def write_kubeconfig(path: Path, server: str, ca_file: Path, user: str, token: str) -> Path:
     """Writes a kubeconfig that stands alone, readable by its owner only, and returns its path."""
     authority = base64.b64encode(ca_file.read_bytes()).decode()

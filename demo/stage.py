@@ -92,6 +92,10 @@ class Stage:
     namespace: str
     prometheus_url: str
     targets_dir: Path
+    operator_kubeconfig: Path | None = None
+    """What operators use; default as everybody else."""
+    person_kubeconfig: Path | None = None
+    """What kubectl and the command line use; default as everybody else."""
     kube: KubeClient = field(init=False)
     _processes: list[Component] = field(default_factory=list)
 
@@ -103,14 +107,19 @@ class Stage:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end_processes()
+        await self.kube.close()
+
+    def end_processes(self) -> None:
+        """End everything that acts here."""
         for process in self._processes:
             process.resume()
         stop_all(self._processes)
-        await self.kube.close()
+        self._processes.clear()
 
     async def kubectl(self, *arguments: str, given: str | None = None, kubeconfig: Path | None = None) -> str:
         """What kubectl prints; raises StageError with what it complains of."""
-        command = [str(find_kubectl()), "--kubeconfig", str(kubeconfig or self.kubeconfig), "-n", self.namespace]
+        command = [str(find_kubectl()), "--kubeconfig", str(kubeconfig or self._person), "-n", self.namespace]
         process = await asyncio.create_subprocess_exec(
             *command,
             *arguments,
@@ -156,18 +165,20 @@ class Stage:
         command = [sys.executable, "-m", "trimtab.cli", "operator", "--namespace", self.namespace]
         command += ["--prometheus-url", prometheus_url or self.prometheus_url]
         command += ["--scrape-interval", f"{scrape_interval_seconds:g}", "--workers", str(workers)]
-        command += ["--kubeconfig", str(kubeconfig or self.kubeconfig), "--metrics-port", "0", "--health-port", "0"]
+        command += ["--kubeconfig", str(kubeconfig or self.operator_kubeconfig or self.kubeconfig), "--metrics-port", "0", "--health-port", "0"]
         command += ["--log-level", log_level]
         return Operator(self._spawn(name, command, self.folder / f"{name}.log"))
 
     async def trimtab(self, *arguments: str) -> str:
-        """What the command line prints; raises StageError with what it complains of."""
+        """What the command line prints for this namespace; raises StageError with what it complains of."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "trimtab.cli",
             *arguments,
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            "--namespace",
+            self.namespace,
+            env={**os.environ, "KUBECONFIG": str(self._person)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -220,12 +231,38 @@ class Stage:
             phase = (seen.get("status") or {}).get("phase", "Pending")
             if phase in wanted:
                 return seen
-            if phase in _FINAL:
+            if phase in FINAL_PHASES:
                 entries = json.dumps((seen.get("status") or {}).get("timeline"), indent=1)
                 raise StageError(f"run {run} ended {phase}, not {' or '.join(sorted(wanted))}: {entries}")
             return None
 
         return await self.until(look, f"run {run} in phase {' or '.join(sorted(wanted))}", seconds)
+
+    async def ended(self, run: str, seconds: float = 180.0) -> JsonObject:
+        """The run once nothing more happens to it by itself, however it ended."""
+        return await self.in_phase(run, FINAL_PHASES, seconds)
+
+    async def condition(self, policy: str, kind: str) -> JsonObject | None:
+        """A condition of a policy, or None while it is not told."""
+        conditions = ((await self.policy(policy)).get("status") or {}).get("conditions") or []
+        return next((condition for condition in conditions if condition["type"] == kind), None)
+
+    async def told(
+        self, policy: str, kind: str, status: str, reason: str | None = None, seconds: float = 90.0
+    ) -> JsonObject:
+        """The condition of a policy once it has this status (and reason)."""
+        seen: JsonObject | None = None
+
+        async def look() -> JsonObject | None:
+            nonlocal seen
+            seen = await self.condition(policy, kind)
+            fits = seen is not None and seen["status"] == status and reason in (None, seen["reason"])
+            return seen if fits else None
+
+        try:
+            return await self.until(look, f"{policy} {kind}={status} {reason or ''}", seconds)
+        except StageError as error:
+            raise StageError(f"{error}; seen {seen}") from error
 
     async def until(self, look: Callable[[], _T | None | Awaitable[_T | None]], what: str, seconds: float = 60.0) -> _T:
         """The first value of ``look`` that is not None (or False); raises StageError after so many seconds."""
@@ -247,13 +284,17 @@ class Stage:
                     raise process.died()
             await asyncio.sleep(_POLL_SECONDS)
 
+    @property
+    def _person(self) -> Path:
+        return self.person_kubeconfig or self.kubeconfig
+
     def _spawn(self, name: str, command: list[str], log: Path) -> Component:
         process = spawn(name, command, log, die_with_parent=True)
         self._processes.append(process)
         return process
 
 
-_FINAL = frozenset({"Succeeded", "RolledBack", "Failed", "Rejected", "Superseded", "Cancelled"})
+FINAL_PHASES = frozenset({"Succeeded", "RolledBack", "Failed", "Rejected", "Superseded", "Cancelled"})
 
 
 def _first_line(process: Component) -> str | None:

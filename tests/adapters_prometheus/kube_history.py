@@ -1,7 +1,7 @@
 """An hour of cAdvisor's and kube-state-metrics' series for a namespace with everything that could be mixed up.
 
-Workloads in ``shop``: Deployments ``web`` (rolled half-way) and ``web-db``, StatefulSets ``web`` and ``db``, a DaemonSet
-``web-bc`` whose pods are named as a Deployment's could be. Each series comes from two scrapers.
+Workloads in ``shop``: Deployments ``web`` (rolled half-way) and ``web-db``, StatefulSets ``web`` and ``db``, a
+DaemonSet ``web-bc`` whose pods are named as a Deployment's could be. Each series comes from two scrapers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ class Pod:
 
 
 PODS = (
-    Pod("shop", "web-7c9db-bbbbb", ("ReplicaSet", "web-7c9db"), {"app": 0.3, "proxy": 0.05}, 1.0, unready_from=HOUR - 600),
+    Pod(
+        "shop",
+        "web-7c9db-bbbbb",
+        ("ReplicaSet", "web-7c9db"),
+        {"app": 0.3, "proxy": 0.05},
+        1.0,
+        unready_from=HOUR - 600,
+    ),
     Pod("shop", "web-7c9db-ccccc", ("ReplicaSet", "web-7c9db"), {"app": 0.5, "proxy": 0.05}, 1.2),
     Pod("shop", "web-5d8f7-ddddd", ("ReplicaSet", "web-5d8f7"), {"app": 0.2, "proxy": 0.05}, 0.5, last=HALF),
     Pod("shop", "web-db-6f7h8-fffff", ("ReplicaSet", "web-db-6f7h8"), {"app": 9.0}, 4.0),
@@ -92,7 +99,11 @@ def _replica_sets(start: float) -> Iterator[Sample]:
 def _ready_replicas(start: float) -> Iterator[Sample]:
     for (kind, name), ready in READY.items():
         labels = {"namespace": "shop", kind: name}
-        yield f"kube_{kind}_status_replicas_ready", labels, every(start, start + HOUR, SCRAPE, lambda _t, r=ready: float(r))  # type: ignore[misc]  # as above
+        yield (
+            f"kube_{kind}_status_replicas_ready",
+            labels,
+            every(start, start + HOUR, SCRAPE, lambda _t, r=ready: float(r)),
+        )  # type: ignore[misc]  # as above
 
 
 def _amounts(start: float) -> Iterator[Sample]:

@@ -1,4 +1,4 @@
-"""What the tests of the Prometheus adapters share: written history, policies, and a server that answers as it is told."""
+"""What the tests of the Prometheus adapters share: written history, policies, and a server that does as it is told."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import math
 import random
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from prom_support import every, write_openmetrics
@@ -70,7 +69,9 @@ GROUPABLE = {
         'sum(rate(http_requests_total{service="$target",code="404"}[5m]))'
         ' or 0 * sum(rate(http_requests_total{service="$target"}[5m]))'
     ),
-    "unless": 'sum by (shard) (queue_depth{service="$target"}) unless sum by (shard) (queue_depth{service="$target"}) > 9',
+    "unless": (
+        'sum by (shard) (queue_depth{service="$target"}) unless sum by (shard) (queue_depth{service="$target"}) > 9'
+    ),
     "comparison": 'sum(queue_depth{service="$target"}) > 4',
     "comparison as bool": 'sum(queue_depth{service="$target"}) > bool 4',
     "clamped": 'clamp(sum(queue_depth{service="$target"}), 1, 5)',

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from kube_history import HALF, HOUR, kube_history
-from prom_support import STEP, WINDOW, every, request, spec, write_openmetrics
+from prom_support import WINDOW, every, request, spec, write_openmetrics
 
 from cluster.prometheus import Prometheus
 from trimtab.adapters.metrics_cache import MetricsCache
@@ -57,8 +56,11 @@ def _services() -> Iterator[tuple[str, dict[str, str], list[tuple[float, float]]
     for number, service in enumerate(SERVICES):
         for le, share in (("0.1", 0.5), ("0.2", 1.0), ("+Inf", 1.0)):
             pace = (number + 1) * share
-            yield "duration_seconds_bucket", {"service": service, "le": le}, every(START, END, 30, lambda t, p=pace: p * t)  # type: ignore[misc]  # as above
-
+            yield (
+                "duration_seconds_bucket",
+                {"service": service, "le": le},
+                every(START, END, 30, lambda t, p=pace: p * t),
+            )  # type: ignore[misc]  # as above
 
     for service in SERVICES:
         for part in ("a", "b") if service == BROKEN else ("a",):
@@ -91,7 +93,7 @@ async def test_default_signals_of_workloads_that_could_be_mixed_up(source: Prome
     requests.append(request("set", spec("web", "StatefulSet"), START + 600, END))
     read = await source.fetch_round(requests)
     assert source.counters.requests == 5
-    assert {key: result.failures.keys() - {"startup"} for key, result in read.items()} == dict.fromkeys(read, set())
+    assert {key: result.failures.keys() - {"startup"} for key, result in read.items()} == {key: set() for key in read}
 
     web, early, late = read["web"].history, START + 1200, START + HALF + 600
     assert {c: s.at(early) for c, s in web.cpu_cores.items()} == pytest.approx({"app": 1.0, "proxy": 0.15})
@@ -114,7 +116,9 @@ async def test_default_signals_of_workloads_that_could_be_mixed_up(source: Prome
 
 
 async def test_pods_are_found_by_regex_in_a_query_of_the_users(source: PrometheusSource) -> None:
-    query = 'sum by (container) (rate(container_cpu_usage_seconds_total{pod=~"$pods",container=~"$container"}[$window]))'
+    query = (
+        'sum by (container) (rate(container_cpu_usage_seconds_total{pod=~"$pods",container=~"$container"}[$window]))'
+    )
     policy = spec("web", metrics={"cpu": {"query": query}})
     read = await source.fetch_round([request("web", policy, START + 600, END)])
     found = {name: series.at(END) for name, series in read["web"].history.cpu_cores.items()}
@@ -178,9 +182,7 @@ async def test_values_at_exact_times_are_the_same_after_a_restart(prometheus: Pr
 
 
 async def test_a_long_range_is_read_in_parts(prometheus: Prometheus) -> None:
-    whole, parts = (
-        PrometheusSource(PrometheusSettings(prometheus.url, max_points=points)) for points in (11_000, 7)
-    )
+    whole, parts = (PrometheusSource(PrometheusSettings(prometheus.url, max_points=points)) for points in (11_000, 7))
     wanted = [request("a", service_spec("service-01"), START + 600, END)]
     one, many = [await source.fetch_round(wanted) for source in (whole, parts)]
     np.testing.assert_array_equal(one["a"].history.load.values, many["a"].history.load.values)
@@ -214,9 +216,8 @@ async def test_a_query_without_values_says_which_and_over_what_time(source: Prom
     )
     failures = (await source.fetch_round([request("a", policy, END - 600, END)]))["a"].failures
     assert failures["load"].kind is FailureKind.NO_DATA
-    assert failures["load"].message.startswith(
-        'no data: query spec.metrics.load.query sum(rate(absent_total{service="service-00"}[300s])) returned nothing from'
-    )
+    query = 'spec.metrics.load.query sum(rate(absent_total{service="service-00"}[300s]))'
+    assert failures["load"].message.startswith(f"no data: query {query} returned nothing from ")
     assert "$window is 300s and needs two scrapes" in failures["load"].message
     assert "returned only NaN or infinite values" in failures["objective/nan"].message
     assert failures["objective/wide"].kind is FailureKind.MANY_SERIES

@@ -7,7 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, RangeAnswer, misplaced, parse_answer, parse_failure
+from trimtab.adapters.prometheus_wire import (
+    FailureKind,
+    QueryFailed,
+    RangeAnswer,
+    misplaced,
+    parse_answer,
+    parse_failure,
+)
 
 
 def body(*series: dict[str, object], **more: object) -> bytes:
@@ -32,7 +39,10 @@ def test_samples_and_labels() -> None:
 
 def test_no_series_and_series_without_floats() -> None:
     assert parse_answer(body()) == RangeAnswer(())
-    histogram = {"metric": {"a": "b"}, "histograms": [[60, {"count": "1", "sum": "2", "buckets": [[0, "1", "2", "1"]]}]]}
+    histogram = {
+        "metric": {"a": "b"},
+        "histograms": [[60, {"count": "1", "sum": "2", "buckets": [[0, "1", "2", "1"]]}]],
+    }
     answer = parse_answer(body(histogram, {"metric": {"c": "d"}, "values": []}, {"metric": {}, "values": [[1, "2"]]}))
     assert isinstance(answer, RangeAnswer)
     assert [series.values.tolist() for series in answer.series] == [[], [], [2.0]]
@@ -77,8 +87,20 @@ def test_what_is_no_answer(text: bytes) -> None:
 FAILURES = {
     "syntax": (400, "bad_data", "parse error: unexpected end", FailureKind.BAD_QUERY, False),
     "on the data": (422, "execution", "found duplicate series for the match group", FailureKind.BAD_QUERY, True),
-    "samples": (422, "execution", "query processing would load too many samples into memory", FailureKind.TOO_LARGE, True),
-    "points": (400, "bad_data", "exceeded maximum resolution of 11,000 points per timeseries", FailureKind.TOO_LARGE, True),
+    "samples": (
+        422,
+        "execution",
+        "query processing would load too many samples into memory",
+        FailureKind.TOO_LARGE,
+        True,
+    ),
+    "points": (
+        400,
+        "bad_data",
+        "exceeded maximum resolution of 11,000 points per timeseries",
+        FailureKind.TOO_LARGE,
+        True,
+    ),
     "Mimir's limit": (
         422,
         "execution",
@@ -99,7 +121,9 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize(("status", "error_type", "message", "kind", "divisible"), FAILURES.values(), ids=FAILURES.keys())
+@pytest.mark.parametrize(
+    ("status", "error_type", "message", "kind", "divisible"), FAILURES.values(), ids=FAILURES.keys()
+)
 def test_failures(status: int, error_type: str, message: str, kind: FailureKind, divisible: bool) -> None:
     text = json.dumps({"status": "error", "errorType": error_type, "error": message}).encode()
     assert parse_failure(status, text) == QueryFailed(kind, f"status {status}: {message}", divisible)
@@ -121,7 +145,9 @@ def test_failures_of_proxies(status: int, kind: FailureKind) -> None:
     assert (outcome.kind, outcome.message) == (kind, f"status {status}: <html>no</html>")
 
 
-@pytest.mark.parametrize(("time", "right"), [("60", True), ("60.001", True), ("70", False), ("240", False), ("0", False)])
+@pytest.mark.parametrize(
+    ("time", "right"), [("60", True), ("60.001", True), ("70", False), ("240", False), ("0", False)]
+)
 def test_samples_off_the_grid_are_not_taken(time: str, right: bool) -> None:
     answer = parse_answer(body({"metric": {}, "values": [[float(time), "1"]]}))
     assert isinstance(answer, RangeAnswer)

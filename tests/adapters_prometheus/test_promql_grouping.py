@@ -43,7 +43,10 @@ REWRITTEN = {
     "bool": (f"sum({T}) > bool 1", f"sum by (svc) ({SET}) > bool 1"),
     "or of two": (f"sum({T}) or sum({T})", f"sum by (svc) ({SET}) or sum by (svc) ({SET})"),
     "scalars": (f"1 - clamp_min({T}, scalar(sum(y)))", f"1 - clamp_min({SET}, scalar(sum by () (y{{}})))"),
-    "share of a total": (f"sum({T}) / on () group_left () sum(y)", f"sum by (svc) ({SET}) / on () group_left () sum by () (y{{}})"),
+    "share of a total": (
+        f"sum({T}) / on () group_left () sum(y)",
+        f"sum by (svc) ({SET}) / on () group_left () sum by () (y{{}})",
+    ),
     "while something holds": (f"{T} and on () (y > 1)", f"{SET} and on () (y{{}} > 1)"),
     "against a vector with the label": (f"{T} / quota", f"{SET} / quota{{}}"),
     "subquery": (f"max_over_time(sum({T})[1h:1m] offset 5m)", f"max_over_time(sum by (svc) ({SET})[1h:1m] offset 5m)"),

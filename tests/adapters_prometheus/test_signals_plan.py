@@ -141,7 +141,7 @@ def test_without_a_load_query_a_read_takes_the_cpu_usage() -> None:
 
 
 def test_faulty_queries_are_told_of_and_left_out() -> None:
-    policy = with_load("web", "sum(", objectives=[{"name": "p99", "query": "a[5m]", "max": 1}])
+    policy = with_load("web", 'sum(x{svc="$target"}', objectives=[{"name": "p99", "query": "a[5m]", "max": 1}])
     assert query_faults(policy).keys() == {"load", "objective/p99"}
     assert query_faults(policy)["objective/p99"].startswith("spec.objectives[p99].query: is a range vector")
     assert len(plan_round([request("a", policy, 0, 600)])) == DEFAULTS

@@ -46,7 +46,11 @@ FOUR_OR_TENTH = {"a": ("Pods", 4, 60), "b": ("Percent", 10, 60)}
             id="docs: 10 % of 80 is 8, of 72 rounded up to 8; below 40 four pods at a time",
         ),
         pytest.param(
-            behavior(down=rules(0, "Min", **FOUR_OR_TENTH)), 80, 10, [76, 72, 68], id="docs: Min takes the smallest change"
+            behavior(down=rules(0, "Min", **FOUR_OR_TENTH)),
+            80,
+            10,
+            [76, 72, 68],
+            id="docs: Min takes the smallest change",
         ),
         pytest.param(behavior(down=rules(0, "Disabled")), 80, 10, [80, 80], id="docs: Disabled never scales down"),
         pytest.param(behavior(up=rules(0, "Disabled")), 8, 10, [8, 8], id="docs: Disabled never scales up"),

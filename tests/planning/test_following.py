@@ -66,7 +66,9 @@ def target(inputs: FollowInputs) -> int:
         pytest.param({"forecast_peak": math.nan}, 5, id="a forecast that is NaN counts for nothing"),
         pytest.param({"capacity_learned": False, "demand": 490.0}, 5, id="stand-in 5.49: within 10 %"),
         pytest.param({"capacity_learned": False, "demand": 500.0}, 6, id="stand-in 5.6: beyond 10 %"),
-        pytest.param({"ready_replicas": 2, "demand": 450.0}, 6, id="replicas that start are counted, not ordered twice"),
+        pytest.param(
+            {"ready_replicas": 2, "demand": 450.0}, 6, id="replicas that start are counted, not ordered twice"
+        ),
         pytest.param({"capacity_per_replica": None}, 5, id="no capacity known"),
         pytest.param({"capacity_per_replica": None, "floor": 7}, 7, id="no capacity known: the floor still holds"),
         pytest.param({"replicas": 50}, 40, id="above max at once"),
@@ -391,6 +393,25 @@ def test_steady_demand_settles(inputs: FollowInputs, demand: float) -> None:
     for _ in range(10):
         loop.step(demand=demand)
     assert loop.inputs.replicas == settled
+
+
+@given(
+    capacities=st.tuples(st.floats(20, 500), st.floats(20, 500)),
+    demands=st.tuples(st.floats(0, 5000), st.floats(0, 5000)),
+    start=st.integers(2, 40),
+)
+def test_going_back_to_the_former_point_gives_what_it_asks_for_now(
+    capacities: tuple[float, float], demands: tuple[float, float], start: int
+) -> None:
+    """Whatever was tried meanwhile leaves no trace but the room left when scaling down."""
+    former, tried = capacities
+    loop = Closed(replace(BASE, replicas=start, ready_replicas=start))
+    for capacity, demand in ((former, demands[0]), (tried, demands[0]), (former, demands[1])):
+        for _ in range(10):
+            loop.step(capacity_per_replica=capacity, demand=demand)
+    need = demands[1] * 1.12 / former
+    least, most = math.ceil(need - 1e-9), math.ceil(need + min(0.1 * need, 0.5) - 1e-9)
+    assert min(max(least, 2), 40) <= loop.inputs.replicas <= min(max(most, 2), 40)
 
 
 # Outcomes

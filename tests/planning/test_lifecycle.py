@@ -14,7 +14,8 @@ from trimtab.domain.objects import FieldOwner, Run, Workload
 from trimtab.domain.run import Applied, GuardResult, Phase, RunStatus, Verdict, VerdictResult
 from trimtab.domain.status import Snapshot
 from trimtab.planning import changes as fields
-from trimtab.planning.lifecycle import Judged, NoPlan, Record, RunFacts, Wait, Write, next_step
+from trimtab.planning.lifecycle import next_step
+from trimtab.planning.steps import Judged, NoPlan, Record, RunFacts, Wait, Write
 
 PASS, FAIL, UNSURE = VerdictResult.PASS, VerdictResult.FAIL, VerdictResult.INCONCLUSIVE
 BLOCKED = (GuardResult(name="cooldown", result="Blocked", message="too soon"),)
@@ -40,7 +41,12 @@ def facts(phase: Phase | None, live: Workload | None, **changed: Any) -> RunFact
     """Facts of a run whose plan is 4→6 replicas."""
     status = RunStatus(phase=phase, plan=plan(), applied=applied() if phase and phase.unproven else None)
     status = status.model_copy(update=changed.pop("status", {}))
-    given: dict[str, Any] = {"run": run(status, **changed.pop("run", {})), "policy": policy(), "workload": live, "plan": plan()}
+    given: dict[str, Any] = {
+        "run": run(status, **changed.pop("run", {})),
+        "policy": policy(),
+        "workload": live,
+        "plan": plan(),
+    }
     return RunFacts(**{**given, **changed})
 
 

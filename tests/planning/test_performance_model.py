@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from .mm1_support import LN100, MM1, ar1, share
 
 from trimtab.domain.run import CurveState
 from trimtab.domain.series import FloatArray
@@ -17,6 +16,8 @@ from trimtab.planning import curve_shapes
 from trimtab.planning.curve_shapes import Shape
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve, capacity_from_utilisation, fit
 from trimtab.planning.residuals import correlation_time, lag_one, mean_of
+
+from .mm1_support import LN100, MM1, ar1, share
 
 
 def learned(
@@ -296,7 +297,7 @@ def _curves() -> list[PerformanceCurve]:
 @pytest.mark.parametrize("curve", _curves(), ids=lambda curve: f"{curve.objective}-{curve.shape.value}")
 def test_round_trip_gives_the_same_answers(curve: PerformanceCurve) -> None:
     state = CurveState.model_validate_json(curve.to_state().model_dump_json(by_alias=True))
-    for again in (PerformanceCurve.from_state(state), pickle.loads(pickle.dumps(curve))):  # noqa: S301 - our own bytes
+    for again in (PerformanceCurve.from_state(state), pickle.loads(pickle.dumps(curve))):
         load = np.linspace(0, 200, 41)
         np.testing.assert_allclose(again.expected(load, 0.5), curve.expected(load, 0.5), rtol=1e-6)
         np.testing.assert_allclose(again.uncertainty(75.0, 0.4), curve.uncertainty(75.0, 0.4), rtol=1e-4, atol=1e-9)

@@ -73,7 +73,7 @@ def test_values_of_a_shape(shape: object, seconds: list[float], expected: list[f
 
 def test_the_epoch_is_a_thursday_for_the_weekday_factors() -> None:
     shape = Diurnal(low=10, high=10, weekday_factors=(1, 2, 3, 4, 5, 6, 7))
-    assert shape.rate(np.arange(7) * DAY).tolist() == [40, 50, 60, 70, 10, 20, 30]
+    assert shape.rate(np.arange(7, dtype=np.float64) * DAY).tolist() == [40, 50, 60, 70, 10, 20, 30]
 
 
 def test_noise_depends_on_the_time_alone() -> None:

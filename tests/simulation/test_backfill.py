@@ -3,14 +3,16 @@
 import io
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from tests.simulation.simulation_support import raw_pod, scenario
-from trimtab.simulation.backfill import backfill
+from trimtab.simulation.backfill import LivePods, backfill
 from trimtab.simulation.exposition import FAMILIES
 from trimtab.simulation.plans import Plan, fixed, hpa, wandering
 from trimtab.simulation.recording import Written
@@ -27,18 +29,23 @@ def history(
     seconds: float = 60,
     step_seconds: float = 1.0,
     plan: Plan = fixed,
-    live: dict[tuple[str, str], list[object]] | None = None,
+    live: LivePods | None = None,
 ) -> tuple[str, Written]:
     out = io.StringIO()
-    report = backfill(made, START, START + seconds, step_seconds, out, lambda _: plan, live)  # type: ignore[arg-type]  # views
+    report = backfill(made, START, START + seconds, step_seconds, out, lambda _: plan, live)
     return out.getvalue(), report
+
+
+def families(text: str) -> Iterable[Metric]:
+    found: Iterable[Metric] = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]  # it has no types
+    return found
 
 
 def parsed(text: str) -> dict[str, list[Sample]]:
     """Samples by name, but for the histogram: the parser takes its second moment for a repetition of the first."""
     rest = "".join(line for line in text.splitlines(keepends=True) if HISTOGRAM not in line)
     found = defaultdict(list)
-    for family in text_string_to_metric_families(rest):
+    for family in families(rest):
         for sample in family.samples:
             found[sample.name].append(sample)
     return found
@@ -71,7 +78,7 @@ def test_the_histogram_parses_at_each_moment() -> None:
     assert [float(moment) for moment in moments] == [START + second for second in range(1, 6)]
     for lines in moments.values():
         document = "\n".join([f"# TYPE {HISTOGRAM} histogram", *lines, "# EOF", ""])
-        (family,) = text_string_to_metric_families(document)
+        (family,) = families(document)
         assert len(family.samples) == len(lines) == 37
 
 
@@ -98,7 +105,7 @@ def test_counters_and_gauges_by_hand() -> None:
     assert values(found["container_cpu_cfs_periods_total"], pod=pod) == [10 * second for second in range(1, 11)]
     assert values(found["kube_deployment_spec_replicas"]) == [2] * 10
     assert values(found["kube_pod_container_resource_limits"], pod=pod, resource="cpu") == [0.5] * 10
-    assert [float(sample.timestamp) for sample in found["kube_deployment_spec_replicas"]] == [
+    assert [float(str(sample.timestamp)) for sample in found["kube_deployment_spec_replicas"]] == [
         START + second for second in range(1, 11)
     ]
 

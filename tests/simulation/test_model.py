@@ -29,7 +29,7 @@ def stepped(
 ) -> Outcome:
     """One pod under a rate for each step."""
     columns = PodGroups(*(np.array([[value]]) for value in (limit, memory, backlog, age, factor)))
-    seconds = np.arange(len(offered)) * step_seconds
+    seconds = np.arange(len(offered), dtype=np.float64) * step_seconds
     return step(Parameters.of([model]), columns, np.array([offered], dtype=np.float64), seconds, step_seconds)
 
 

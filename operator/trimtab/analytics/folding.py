@@ -11,6 +11,7 @@ from trimtab.analytics.gaps import BoolArray
 from trimtab.domain.series import FloatArray
 
 MOST_BINS = 48
+MOST_BINS_SHIFTED = 24
 MOST_FOLDS = 20
 
 
@@ -26,12 +27,12 @@ class Folded(NamedTuple):
     profile takes: about 0 for noise (may be below), 1 for a clean wave."""
 
 
-def bins_of(length: int, period_steps: float) -> tuple[NDArray[np.intp], int]:
-    """(phase bin of each of ``length`` steps, number of bins): one bin a step, at most 48 a season.
+def bins_of(length: int, period_steps: float, most: int = MOST_BINS) -> tuple[NDArray[np.intp], int]:
+    """(phase bin of each of ``length`` steps, number of bins): one bin a step, at most ``most`` a season.
 
     Phases are rounded to the nearest bin, so that a period that is a hair off moves no sample to another bin.
     """
-    count = int(min(max(round(period_steps), 4), MOST_BINS))
+    count = int(min(max(round(period_steps), 4), most))
     return np.rint(np.arange(length) * (count / period_steps)).astype(np.intp) % count, count
 
 
@@ -91,7 +92,7 @@ def locking(around: FloatArray, known: BoolArray, period_steps: float, shuffles:
     Every season is rotated by a random number of bins: that keeps what noise does inside a season and breaks only the
     common phase, so that slow noise is not taken for a season. At most the 20 newest seasons count; seeded.
     """
-    bins, count = bins_of(around.size, period_steps)
+    bins, count = bins_of(around.size, period_steps, MOST_BINS_SHIFTED)
     season = np.rint(np.arange(around.size) * (count / period_steps)).astype(np.intp) // count
     folds = int(around.size / period_steps + 0.06)
     if folds < 2:

@@ -122,5 +122,4 @@ def _least_squares(rows: FloatArray, heights: FloatArray) -> FloatArray:
     """Weights (p,) of ``rows`` (p, n) for ``heights`` (n,), by the normal equations with a whiff of ridge."""
     gram = rows @ rows.T
     gram[np.diag_indices_from(gram)] += 1e-10 * max(float(np.trace(gram)) / len(gram), 1e-300)
-    weights: FloatArray = np.linalg.solve(gram, rows @ heights)
-    return weights
+    return np.linalg.solve(gram, rows @ heights).astype(np.float64)

@@ -111,7 +111,7 @@ def _blocks(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     present = np.isfinite(ordered).sum(axis=1)
     rows = np.arange(len(ordered))
     medians: FloatArray = (ordered[rows, (present - 1) // 2] + ordered[rows, present // 2]) / 2.0
-    return np.flatnonzero(kept) * float(width), medians
+    return (np.flatnonzero(kept) * width).astype(np.float64), medians
 
 
 def _interval_ranks(residuals: FloatArray, confidence: float) -> float:

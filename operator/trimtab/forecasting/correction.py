@@ -69,33 +69,39 @@ def fit_correction(values: FloatArray, base: FloatArray, windows: Sequence[int])
         errors = (values - base) / scale
         sigma = _sigma(errors)
         errors = _despiked(errors, sigma)
-        means = _window_means(errors, spans)
-        known = np.isfinite(errors)
-        target, size = np.where(known, errors, 0.0), np.where(known, np.abs(scale), 0.0)
-        weights, left = np.zeros((leads.size, len(spans))), 0.0
-        for row, lead in enumerate(leads.astype(int)):
-            used = known[lead:]
-            count = int(used.sum())
-            if count < 4 * len(spans):
-                weights[row] = weights[row - 1] if row else 0.0
-                continue
-            weights[row] = _weights(means[:-lead] * used[:, None], target[lead:], count)
-            left += float(np.abs(target[lead:] - means[:-lead] @ weights[row]) @ size[lead:]) / count
+        weights, left = _fit_leads(errors, np.where(known, scale, 0.0), spans, leads.astype(int))
         if best is None or left < best[0]:
             best = left, Correction(spans, leads, weights, relative, mean, sigma)
     assert best is not None
     return best[1]
 
 
-def _weights(inputs: FloatArray, target: FloatArray, count: int) -> FloatArray:
-    gram = inputs.T @ inputs
-    size = float(np.trace(gram)) / len(gram)
-    if not size > 0:
-        return np.zeros(len(gram))
-    gram[np.diag_indices_from(gram)] += 10.0 * size / count
-    weights: FloatArray = np.linalg.solve(gram, inputs.T @ target)
-    total = float(weights.sum())
-    return weights / total if total > 1.0 else weights if total > 0.0 else np.zeros(len(gram))
+def _fit_leads(
+    errors: FloatArray, size: FloatArray, spans: tuple[int, ...], leads: NDArray[np.int_]
+) -> tuple[FloatArray, float]:
+    """(weights (l, w), mean absolute error that they leave, in the unit, summed over the leads)."""
+    means = _window_means(errors, spans)
+    known = np.isfinite(errors)
+    target = np.where(known, errors, 0.0)
+    grams, rights = np.zeros((leads.size, len(spans), len(spans))), np.zeros((leads.size, len(spans)))
+    counts = np.zeros(leads.size)
+    for row, lead in enumerate(leads):
+        inputs = means[:-lead] * known[lead:, None]
+        grams[row], rights[row], counts[row] = inputs.T @ inputs, inputs.T @ target[lead:], known[lead:].sum()
+    power = np.trace(grams, axis1=1, axis2=2) / len(spans)
+    enough = (counts >= 4 * len(spans)) & (power > 0)
+    weights = np.zeros_like(rights)
+    if enough.any():
+        ridge = (10.0 * power / np.maximum(counts, 1.0))[enough, None, None] * np.eye(len(spans))
+        solved = np.linalg.solve(grams[enough] + ridge, rights[enough, :, None])[:, :, 0]
+        total = solved.sum(axis=1, keepdims=True)
+        weights[enough] = np.where(total > 0, solved / np.maximum(total, 1.0), 0.0)
+        weights[~enough] = weights[np.flatnonzero(enough)[-1]] if enough[0] else 0.0
+    left = 0.0
+    for row, lead in enumerate(leads):
+        misses = np.abs(target[lead:] - means[:-lead] @ weights[row]) @ size[lead:]
+        left += float(misses) / max(counts[row], 1.0)
+    return weights, left
 
 
 def _scale_of(base: FloatArray, mean: float) -> FloatArray:

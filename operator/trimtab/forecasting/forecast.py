@@ -11,7 +11,7 @@ from trimtab.analytics.gaps import longest_bridge
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.models import ModelName, demand
-from trimtab.forecasting.state import AUTO, FittedState, select
+from trimtab.forecasting.state import AUTO, FittedState, longest_period, select
 from trimtab.forecasting.thinning import Thinned, stride_for, thin
 
 FEWEST_SAMPLES = 3
@@ -30,7 +30,7 @@ class Forecast:
     """Lower end of the interval that holds the demand with the confidence asked for, at each time on its own."""
     upper: FloatArray
     error_percent_of_naive: int | None
-    """Backtest error relative to the textbook's seasonal naive (last value without a season); 100 is as good as that."""
+    """Backtest error over that of the textbook's seasonal naive (last value without a season); 100 is as good."""
     reason: str
     """Why this model, or why the forecast is not reliable."""
     reliable: bool
@@ -47,7 +47,7 @@ class Forecast:
         return self.state.calibration.quantile(self.mean, self.leads, q)
 
     def peak(self, until: float, q: float) -> tuple[float, float]:
-        """(largest value of the ``q``-quantile path from now to ``until``, its time); at least the first step counts."""
+        """(largest value of the ``q``-quantile path up to ``until``, its time); at least the first step counts."""
         seen = max(int(np.searchsorted(self.times, until + 1e-6, side="right")), 1)
         path = self.quantile(q)[:seen]
         top = int(np.argmax(path))
@@ -100,6 +100,7 @@ def forecast(
         state = select(thinned, known.step_seconds, now, horizon_seconds, model)
     else:
         state, thinned = previous, thin(known, previous.stride)
+    thinned = thinned.newest(longest_period(state.seasons))
     times = _times(known, now, horizon_seconds)
     mean, leads = _path(thinned, state, times), _leads(thinned, newest[0], times)
     return Forecast(

@@ -119,7 +119,7 @@ def _independent(block: FloatArray) -> float:
 
 
 def _quantile(bucket: Bucket, q: float) -> float:
-    """Quantile of the scores: linear between normal scores, drawn on past the outermost, and widened for few of them."""
+    """Quantile of the scores, drawn on past the outermost one, and widened when they are few."""
     normal = NormalDist()
     count = bucket.scores.size
     wanted = normal.inv_cdf(q)

@@ -10,8 +10,9 @@ from enum import StrEnum
 
 import numpy as np
 
+from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray, Series
-from trimtab.forecasting.correction import MAD_TO_SIGMA, SCALE_FLOOR, Correction, IndexArray, fit_correction
+from trimtab.forecasting.correction import SCALE_FLOOR, Correction, IndexArray, fit_correction
 
 SEASONS_AVERAGED = 5
 OUTLIER_SIGMAS = 4.0
@@ -31,8 +32,9 @@ class Fitted(ABC):
     values: FloatArray
 
     def predict(self, steps: int) -> FloatArray:
-        """Forecast of the ``steps`` steps after the last sample of the series, shape (steps,), finite, never below 0."""
-        return self.paths(self.values, np.array([self.values.size - 1]), steps)[0]
+        """Forecast of the ``steps`` steps after the last sample, shape (steps,), finite, never below 0."""
+        path: FloatArray = self.paths(self.values, np.array([self.values.size - 1]), steps)[0]
+        return path
 
     @abstractmethod
     def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
@@ -136,7 +138,7 @@ class _FittedNaive(Fitted):
         place = np.arange(float(length)) - self.period * np.arange(back, back + self.averaged)[:, None]
         rows = _interpolated(values, place)
         if self.averaged == 1:
-            return rows[0]
+            return np.asarray(rows[0], dtype=np.float64)
         seen = np.isfinite(rows).sum(axis=0)
         ordered, column = np.sort(rows, axis=0), np.arange(length)
         middle = (ordered[np.maximum(seen - 1, 0) // 2, column] + ordered[seen // 2 % self.averaged, column]) / 2.0

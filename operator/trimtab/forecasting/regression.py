@@ -12,8 +12,6 @@ from trimtab.forecasting.correction import SCALE_FLOOR
 
 MOST_HARMONICS = (24, 8)
 """Of the shortest period, and of each longer one."""
-MOST_SEASONS = 12
-"""Of the longest period; older samples do not count."""
 ROWS_PER_HARMONIC = 3
 MOST_ROWS_UNSEASONAL = 500
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
@@ -65,7 +63,7 @@ class Basis:
 
     def evaluate(self, weights: FloatArray, place: FloatArray) -> FloatArray:
         """``weights`` times the terms at ``place`` (m,), shape (m,), never below 0."""
-        total = np.full(place.size, weights[0])
+        total: FloatArray = np.full(place.size, weights[0])
         if self.trend:
             total += weights[1] * self._slope(place)
         first = 1 + self.trend
@@ -75,34 +73,34 @@ class Basis:
             sums = np.zeros(place.size, dtype=np.complex128)
             for number in numbers[::-1]:
                 sums = (sums + number) * turn
-            total += sums.real
+            total = total + sums.real
             first += 2 * count
-        return np.maximum(total, 0.0)
+        bounded: FloatArray = np.maximum(total, 0.0)
+        return bounded
 
     def _slope(self, place: FloatArray) -> FloatArray:
         since = place - (self.length - 1.0)
         fade = max(self.length / 4.0, 1.0)
-        slope: FloatArray = np.minimum(since, 0.0) - fade * np.expm1(-np.maximum(since, 0.0) / fade)
-        return slope / self.length
+        slope: FloatArray = (np.minimum(since, 0.0) - fade * np.expm1(-np.maximum(since, 0.0) / fade)) / self.length
+        return slope
 
     def fit(self, values: FloatArray, rounds: int = 3) -> FloatArray:
         """Robust ridge weights (p,) for ``values`` (length,), NaN where unknown; at least one must be known.
 
         Samples are averaged in blocks that leave three rows to the highest harmonic's wave.
         """
-        newest = self.length - int(MOST_SEASONS * max(self.periods, default=self.length))
         width = self.length // MOST_ROWS_UNSEASONAL
         if self.periods:
             width = min(int(p / (ROWS_PER_HARMONIC * h)) for p, h in zip(self.periods, self.harmonics, strict=True))
         width = max(1, width)
-        count = (self.length - max(0, newest)) // width
+        count = self.length // width
         blocks = values[self.length - count * width : self.length].reshape(count, width)
         seen = np.isfinite(blocks).sum(axis=1)
         rows = np.flatnonzero(2 * seen >= width)
         if rows.size == 0:
             rows = np.flatnonzero(seen)
         heights = np.where(np.isfinite(blocks), blocks, 0.0).sum(axis=1)[rows] / seen[rows]
-        place = self.length - count * width + rows * width + (width - 1) / 2.0
+        place: FloatArray = self.length - count * width + rows * width + np.float64((width - 1) / 2.0)
         return robust_ridge(self.terms(place, width), self.roughness, heights, rounds)
 
 
@@ -114,8 +112,8 @@ def robust_ridge(terms: FloatArray, roughness: FloatArray, heights: FloatArray, 
     generalised cross-validation error. Sources: Huber 1964; Golub, Heath and Wahba 1979.
     """
     count = heights.size
-    result = np.zeros(len(terms))
-    weight = np.ones(count)
+    result: FloatArray = np.zeros(len(terms))
+    weight: FloatArray = np.ones(count)
     floor = SCALE_FLOOR * float(np.abs(heights).mean())
     penalty = PENALTIES[0]
     for turn in range(rounds):
@@ -123,7 +121,7 @@ def robust_ridge(terms: FloatArray, roughness: FloatArray, heights: FloatArray, 
         gram, right = weighted @ terms.T, weighted @ heights
         if turn == 1:
             penalty = _penalty(gram, right, float((weight * heights**2).sum()), roughness, count)
-        result = np.linalg.solve(gram + _ridge(penalty, roughness, count), right)
+        result = np.linalg.solve(gram + _ridge(penalty, roughness, count), right).astype(np.float64)
         fitted = result @ terms
         scale = np.maximum(fitted, floor) if floor > 0 else np.ones(count)
         errors = (heights - fitted) / scale
@@ -131,7 +129,7 @@ def robust_ridge(terms: FloatArray, roughness: FloatArray, heights: FloatArray, 
         if not sigma > 0:
             break
         weight = np.minimum(1.0, HUBER_SIGMAS * sigma / np.maximum(np.abs(errors), 1e-300)) / scale**2
-        weight /= weight.mean()
+        weight = weight / weight.mean()
     return result
 
 

@@ -48,8 +48,7 @@ def choose(
     longest_period_seconds: float = 0.0,
     samples: FloatArray | None = None,
 ) -> Choice | NoChoice:
-    """The candidate with the least mean absolute error over ``horizon_steps``; the first within 3 % of it, so order
-    them.
+    """The candidate with the least mean absolute error over the horizon, or an earlier one within 3 % of it.
 
     The newest part of the series, at least 1.25 periods after its start, is forecast from about 60 origins. Models are
     fitted three times along it, and see the values, not more, up to each origin in between. ``samples`` (n, k) are

@@ -61,13 +61,14 @@ class FittedState:
 
 def select(thinned: Thinned, step_seconds: float, now: float, horizon_seconds: float, asked: str) -> FittedState:
     """Find the seasons, choose a model by backtest and calibrate its intervals."""
-    series = thinned.series
-    found = seasons(series)
-    longest = max((one.period_seconds for one in found), default=0.0)
+    found = seasons(thinned.series)
+    recent = thinned.newest(longest_period(found))
+    series = recent.series
     steps = max(1, math.ceil(horizon_seconds / series.step_seconds - 1e-9))
-    choice = choose(series, steps, candidates(asked, found), longest, thinned.samples)
+    choice = choose(series, steps, candidates(asked, found), longest_period(found), recent.samples)
     if isinstance(choice, NoChoice):
-        model, percent = LastValue(), None
+        model: Model = LastValue()
+        percent = None
         calibration = calibrate(*_errors_of_holding(series.values, steps))
         reason, reliable = f"reactive until a backtest is possible: {choice.reason}", False
     else:
@@ -88,6 +89,11 @@ def select(thinned: Thinned, step_seconds: float, now: float, horizon_seconds: f
         reason=reason,
         reliable=reliable,
     )
+
+
+def longest_period(found: Sequence[SeasonFound]) -> float:
+    """Seconds of the longest season, 0 when there is none."""
+    return max((one.period_seconds for one in found), default=0.0)
 
 
 def candidates(asked: str, found: Sequence[SeasonFound]) -> list[Model]:

@@ -11,6 +11,8 @@ from trimtab.domain.series import FloatArray, Series
 
 MOST_SAMPLES = 3000
 MOST_HORIZON_STEPS = 360
+MOST_SEASONS = 12
+FEWEST_BLOCKS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,16 @@ class Thinned:
     samples: FloatArray
     """The samples of each block, shape (n, stride)."""
     stride: int
+
+    def newest(self, longest_period_seconds: float) -> Thinned:
+        """The newest 12 of the longest seasons, at least 500 blocks; all when there is no season."""
+        kept = max(FEWEST_BLOCKS, math.ceil(MOST_SEASONS * longest_period_seconds / self.series.step_seconds))
+        cut = len(self.series) - kept
+        if cut <= 0 or longest_period_seconds <= 0:
+            return self
+        start = self.series.start + cut * self.series.step_seconds
+        series = Series(start, self.series.step_seconds, self.series.values[cut:], self.series.unit)
+        return Thinned(series, self.samples[cut:], self.stride)
 
 
 def stride_for(length: int, step_seconds: float, horizon_seconds: float) -> int:

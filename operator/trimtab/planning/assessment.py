@@ -16,23 +16,24 @@ from trimtab.analytics.trend import Trend, trend
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.policy import ForecastModel, Objective, OnNoTraffic, PolicySpec
 from trimtab.domain.series import FloatArray, Series
-from trimtab.domain.status import ObjectiveState, OperatingPoint
-from trimtab.domain.units import format_number, parse_quantity
+from trimtab.domain.status import ObjectiveState
+from trimtab.domain.units import format_number
 from trimtab.forecasting.forecast import Forecast, NoForecast, forecast
 from trimtab.forecasting.state import FittedState
-from trimtab.planning.performance_model import (
-    NotLearned,
-    PerformanceCurve,
-    capacity_from_utilisation,
-    fit,
-)
+from trimtab.planning.learning import Learned, learn, on_grid
+from trimtab.planning.performance_model import PerformanceCurve
 from trimtab.planning.rightsizing import Usage
-from trimtab.planning.strategies import STRATEGIES, Strategy
 
 _PROFILE_POINTS: Final = 40
 _NO_TRAFFIC_SHARE: Final = 1e-3
-_UNBOUND: Final = 0.999
-"""A capacity this near to the largest load seen is bound by what was seen and not by the objective."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one round leaves to the next, so that not all is learned anew; picklable."""
+
+    fitted: FittedState | None
+    learned: Learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,6 @@ class AssessInputs:
     """One workload's evidence; picklable, so that it can be assessed in a worker process."""
 
     spec: PolicySpec
-    strategy: Strategy
     history: WorkloadHistory
     failures: Mapping[str, str]
     """Why a signal could not be read, by signal."""
@@ -49,8 +49,8 @@ class AssessInputs:
     """How far ahead following looks; the forecast reaches at least as far."""
     partial: bool = False
     """An answer was partial: nothing may be begun on the rest."""
-    previous: FittedState | None = None
-    """What the forecast of the round before learned."""
+    previous: Known | None = None
+    """What the round before learned."""
     baseline_until: float | None = None
     """Curves are learned only from samples before this time: the start of the change on trial."""
 
@@ -76,16 +76,8 @@ class Assessment:
     peak_seen: float
     demand: float
     """Demand seen now; NaN when unknown."""
-    fitted: FittedState | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """Load that a replica carries while all objectives hold."""
-
-    load_per_replica: float
-    source: str
-    learned: bool
+    known: Known = field(repr=False)
+    """To be handed to the next round."""
 
 
 def assess(inputs: AssessInputs) -> Assessment:
@@ -93,8 +85,11 @@ def assess(inputs: AssessInputs) -> Assessment:
     spec, history, now = inputs.spec, inputs.history, inputs.now
     quality = _quality(inputs)
     states = tuple(_objective_state(objective, history, quality, now, spec) for objective in spec.objectives)
-    learned, not_learned = _curves(inputs)
-    expected = _forecast(inputs)
+    objectives, before = tuple(spec.objectives), inputs.previous
+    learned = before.learned if before is not None else None
+    if learned is None or learned.outdated(history, objectives, inputs.baseline_until, now):
+        learned = learn(history, objectives, inputs.failures, inputs.baseline_until, now)
+    expected, fitted = _forecast(inputs)
     last = history.load.last()
     finite = history.load.values[np.isfinite(history.load.values)]
     enough = finite.size >= 8
@@ -104,63 +99,17 @@ def assess(inputs: AssessInputs) -> Assessment:
         breached=tuple(state.name for state in states if state.state == "Violated"),
         unknown=tuple(state.name for state in states if state.state == "Unknown"),
         trend=found if enough and isinstance(found := trend(history.load), Trend) else None,
-        seasons=seasons(history.load) if enough else (),
-        forecast=expected[0],
-        fitted=expected[1],
-        curves=learned,
-        not_learned=not_learned,
+        seasons=expected.periods if isinstance(expected, Forecast) else seasons(history.load) if enough else (),
+        forecast=expected,
+        known=Known(fitted, learned),
+        curves=learned.curves,
+        not_learned=learned.not_learned,
         cpu_per_load=_cpu_per_load(history),
         usage=_usage(inputs),
         profile=_profile(finite),
         peak_seen=float(finite.max()) if finite.size else math.nan,
         demand=last[1] if last else math.nan,
     )
-
-
-def capacity(assessment: Assessment, spec: PolicySpec, strategy: Strategy, cpu_size: float) -> Capacity:
-    """Capacity of a replica of so many cores: the least over the objectives' curves, else the utilisation stand-in."""
-    size = cpu_size if cpu_size > 0 else 1.0  # as the curves take a pod without requests and limits
-    least, seen, binding = math.inf, math.inf, ""
-    for objective in spec.objectives:
-        curve = assessment.curves.get(objective.name)
-        if curve is None:
-            continue
-        carried, limit = curve.capacity(objective.threshold, size, strategy.capacity_probability), curve.limit(size)
-        if carried >= limit * _UNBOUND:
-            seen = min(seen, limit)
-        elif carried < least:
-            least, binding = carried, objective.name
-    if 0 < least < math.inf:
-        return Capacity(least, f"learned: {binding} holds up to it", learned=True)
-    if math.isfinite(assessment.cpu_per_load) and assessment.cpu_per_load > 0 and cpu_size > 0:
-        target = strategy.utilisation_target
-        stand_in = capacity_from_utilisation(assessment.cpu_per_load, cpu_size, target)
-        if math.isfinite(seen) and seen > stand_in:
-            return Capacity(seen, "objectives held at the largest load seen; its limit is not known yet", learned=False)
-        return Capacity(stand_in, f"{target:.0%} CPU utilisation until a capacity is learned", learned=False)
-    if math.isfinite(seen):
-        return Capacity(seen, "objectives held at the largest load seen; its limit is not known yet", learned=False)
-    why = next(iter(assessment.not_learned.values()), "no CPU usage was seen")
-    return Capacity(math.nan, f"no capacity known: {why}", learned=False)
-
-
-def effective_capacity(
-    assessment: Assessment, spec: PolicySpec, strategy: Strategy, point: OperatingPoint, cpu_size: float
-) -> Capacity:
-    """Capacity under an operating point: what a run set, but never more than what is learned allows."""
-    found = capacity(assessment, spec, strategy, cpu_size)
-    if not point.load_per_replica:
-        return found
-    fixed = parse_quantity(point.load_per_replica)
-    if found.learned and found.load_per_replica < fixed:
-        return found
-    return Capacity(fixed, f"operating point{f' of {point.from_}' if point.from_ else ''}", learned=True)
-
-
-def strategy_of(spec: PolicySpec, point: OperatingPoint) -> Strategy:
-    """The policy's strategy under an operating point's own headroom, where it has one."""
-    strategy = STRATEGIES[spec.strategy]
-    return replace(strategy, headroom=point.headroom_percent / 100) if point.headroom_percent else strategy
 
 
 def _quality(inputs: AssessInputs) -> Quality:
@@ -204,50 +153,6 @@ def _idle_below(load: Series) -> float:
     return float(finite.max()) * _NO_TRAFFIC_SHARE if finite.size else 0.0
 
 
-def _curves(inputs: AssessInputs) -> tuple[dict[str, PerformanceCurve], dict[str, str]]:
-    """The performance curve of every objective that one can be learned for."""
-    history = inputs.history
-    learned: dict[str, PerformanceCurve] = {}
-    not_learned: dict[str, str] = {}
-    for objective in inputs.spec.objectives:
-        series = history.objectives.get(objective.name)
-        if series is None or len(series) == 0 or len(history.load) == 0:
-            not_learned[objective.name] = inputs.failures.get(
-                f"objective/{objective.name}", f"{objective.name} has no samples"
-            )
-            continue
-        if inputs.baseline_until is not None:
-            series = series.between(series.start, inputs.baseline_until)
-        if len(series) == 0:
-            not_learned[objective.name] = f"{objective.name} has no samples before the change"
-            continue
-        curve = fit(
-            objective.name,
-            objective.max is not None,
-            _on(series, history.load),
-            _on(series, history.replicas),
-            _on(series, history.cpu_size),
-            series.values,
-            threshold=objective.threshold,
-        )
-        if isinstance(curve, NotLearned):
-            not_learned[objective.name] = curve.reason
-        else:
-            learned[objective.name] = curve
-    return learned, not_learned
-
-
-def _on(grid: Series, other: Series) -> FloatArray:
-    """Values of a series on the grid of another; NaN where it has none."""
-    values = np.full(len(grid), np.nan)
-    if len(other) == 0:
-        return values
-    index = np.rint((grid.times - other.start) / other.step_seconds).astype(np.int64)
-    inside = (index >= 0) & (index < len(other))
-    values[inside] = other.values[index[inside]]
-    return values
-
-
 def _forecast(inputs: AssessInputs) -> tuple[Forecast | NoForecast, FittedState | None]:
     spec = inputs.spec.forecast
     if spec.model is ForecastModel.NONE:
@@ -260,7 +165,7 @@ def _forecast(inputs: AssessInputs) -> tuple[Forecast | NoForecast, FittedState 
         horizon_seconds=max(spec.horizon, inputs.lead_seconds),
         model=spec.model.value,
         confidence=spec.confidence_percent / 100,
-        previous=inputs.previous,
+        previous=inputs.previous.fitted if inputs.previous is not None else None,
     )
     return found, found.state if isinstance(found, Forecast) else None
 
@@ -269,7 +174,7 @@ def _cpu_per_load(history: WorkloadHistory) -> float:
     """Median of CPU usage over load where there is load."""
     if len(history.load) == 0 or not history.cpu_cores:
         return math.nan
-    used = np.sum([_on(history.load, series) for series in history.cpu_cores.values()], axis=0)
+    used = np.sum([on_grid(history.load, series) for series in history.cpu_cores.values()], axis=0)
     load = history.load.values
     busy = np.isfinite(used) & np.isfinite(load) & (load > max(_idle_below(history.load), 0.0)) & (used > 0)
     return float(np.median(used[busy] / load[busy])) if busy.sum() >= 3 else math.nan
@@ -290,7 +195,7 @@ def _usage(inputs: AssessInputs) -> dict[str, Usage]:
         cpu, memory = sound(history.cpu_cores.get(name)), sound(history.memory_bytes.get(name))
         cpu_p95 = math.nan
         if cpu is not None:
-            a_pod = cpu.values / np.maximum(_on(cpu, history.replicas), 1.0)
+            a_pod = cpu.values / np.maximum(on_grid(cpu, history.replicas), 1.0)
             a_pod = a_pod[np.isfinite(a_pod)]
             cpu_p95 = float(np.quantile(a_pod, 0.95)) if a_pod.size else math.nan
         peak = math.nan

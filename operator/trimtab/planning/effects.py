@@ -16,6 +16,8 @@ CONFIDENCE: Final = 0.95
 """Each bound of an interval holds with this probability: two one-sided tests at 5 % (Schuirmann 1987)."""
 FEWEST: Final = 3
 """Measurements below which no effect is told."""
+BIAS_STD: Final = 0.10
+"""How far a curve learned over days is usually off on a given one, in log badness."""
 _LENT_DOF: Final = 10.0
 """Degrees of freedom that the spread seen before the change lends to the spread after it."""
 
@@ -61,7 +63,7 @@ class Effects:
     level: Mean
     """Mean residual after the change, nothing taken off."""
     bias: float
-    """What was off the curve before the change already, as far as it is more than noise."""
+    """What was off the curve before the change already, shrunk by its noise."""
 
 
 def effects_of(curve: PerformanceCurve, before: Window, after: Window, former: Window) -> Effects | None:
@@ -69,9 +71,9 @@ def effects_of(curve: PerformanceCurve, before: Window, after: Window, former: W
 
     ``former`` holds the values after the change at the operating points that the former one would have had. Residuals
     cancel what load, replicas and size explain. What was off the curve already before the change (a slow day, a curve
-    that has aged) is taken off as far as it exceeds its own noise (positive-part James-Stein shrinkage), as a
+    that has aged) is taken off, shrunk by its own noise (the posterior mean under a normal prior of ten per cent), as a
     difference in differences. The variance adds up: that of the mean, with samples counted by their autocorrelation;
-    that of the shrunk bias; and that of the curve itself, of which only the difference between the two operating points
+    that of the bias; and that of the curve itself, of which only the difference between the two operating points
     counts. An interval is by Student's t.
     """
     residuals = after.residuals(curve)
@@ -80,14 +82,13 @@ def effects_of(curve: PerformanceCurve, before: Window, after: Window, former: W
     earlier = before.residuals(curve)
     rho, rho_before = _correlations(residuals, earlier, after.step_seconds, before.step_seconds)
     variance, dof = curve.residual_std**2, _LENT_DOF / 2
-    shrink, base, base_gradient = 0.0, None, np.zeros(curve.theta.size + 1)
+    shrink, bias, bias_variance, base_gradient = 0.0, 0.0, BIAS_STD**2, np.zeros(curve.theta.size + 1)
     if int(np.isfinite(earlier).sum()) >= FEWEST:
         base = mean_of(earlier, rho_before, variance, dof)
         base_gradient = before.gradient(curve)
-        shrink = max(0.0, 1.0 - base.variance / base.value**2) if base.value else 0.0
+        shrink = BIAS_STD**2 / (BIAS_STD**2 + base.variance)
+        bias, bias_variance = shrink * base.value, shrink * base.variance
         variance, dof = base.variance * base.effective_samples, min(base.dof, _LENT_DOF)
-    bias = shrink * base.value if base else 0.0
-    bias_variance = shrink * base.variance if base else 0.0
 
     def effect(window: Window, mean: Mean) -> Effect:
         apart = window.gradient(curve) - shrink * base_gradient

@@ -10,93 +10,25 @@ import math
 from dataclasses import dataclass
 from typing import assert_never
 
-from trimtab.domain.objects import InvalidSpec, Policy, Run, Workload
+from trimtab.domain.objects import Workload
 from trimtab.domain.policy import Mode, OnInconclusive, PolicySpec
-from trimtab.domain.run import (
-    Applied,
-    FieldChange,
-    GuardResult,
-    Measurement,
-    Phase,
-    Plan,
-    Rollback,
-    RunSpec,
-    RunStatus,
-    TimelineEntry,
-    Verdict,
-    VerdictResult,
-)
-from trimtab.domain.status import Condition, format_time
+from trimtab.domain.run import Applied, FieldChange, GuardResult, Phase, Plan, Rollback, RunSpec, Verdict, VerdictResult
+from trimtab.domain.status import format_time
 from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
-
-FIELD_MANAGER = "trimtab"
-_TIMELINE_LIMIT = 32
-
-
-@dataclass(frozen=True, slots=True)
-class NoPlan:
-    """Why there is nothing to try; ``final`` when asking again will not help."""
-
-    reason: str
-    final: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What the evidence says so far; ``verdict`` is None while it does not decide."""
-
-    verdict: Verdict | None
-    measurements: tuple[Measurement, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RunFacts:
-    """Everything that a step is decided from, read just now."""
-
-    run: Run
-    policy: Policy | None
-    workload: Workload | None
-    plan: Plan | NoPlan | None = None
-    """What the planner makes of the run now; asked for while no change is applied."""
-    guards: tuple[GuardResult, ...] = ()
-    judged: Judged | None = None
-    older_active: str = ""
-    """Another run on the same workload that goes first."""
-    step_seconds: float = 1.0
-    """Grid of the samples, which sample times lie on."""
-    window_seconds: float = 1.0
-    """Window of the rates, which must not reach back before the change."""
-    startup_seconds: float = 0.0
-    write_error: str = ""
-    """Why the API server will not take the write, where trying again does not help."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing to do now."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Write this status, then ask again."""
-
-    status: RunStatus
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Make these changes on the workload, then ask again."""
-
-    changes: tuple[FieldChange, ...]
-    undo: bool
-    reason: str
-
-
-Step = Wait | Record | Write
+from trimtab.planning.steps import (
+    FIELD_MANAGER,
+    NoPlan,
+    Record,
+    RunFacts,
+    Step,
+    Wait,
+    Write,
+    become,
+    end,
+    specs,
+    why_no_spec,
+)
 
 
 def next_step(facts: RunFacts, now: float) -> Step:
@@ -132,22 +64,22 @@ def _pending(facts: RunFacts, now: float) -> Step:
         return ended
     if facts.older_active:
         return Wait(f"run {facts.older_active} on the same workload goes first")
-    policy_spec, run_spec = _specs(facts)
+    policy_spec, run_spec = specs(facts)
     if policy_spec is None or run_spec is None:
-        return _end(facts, now, Phase.FAILED, _why_no_spec(facts))
+        return end(facts, now, Phase.FAILED, why_no_spec(facts))
     if isinstance(facts.plan, NoPlan) or facts.plan is None:
         reason = facts.plan.reason if facts.plan else "no plan yet"
         final = facts.plan.final if facts.plan else False
-        return _end(facts, now, Phase.REJECTED, reason) if final else Wait(reason)
+        return end(facts, now, Phase.REJECTED, reason) if final else Wait(reason)
     if run_spec.dry_run:
         status = facts.run.status.model_copy(update={"plan": facts.plan})
-        return _end(facts, now, Phase.SUCCEEDED, f"dry run: {facts.plan.reason}; nothing was changed", status)
+        return end(facts, now, Phase.SUCCEEDED, f"dry run: {facts.plan.reason}; nothing was changed", status)
     if policy_spec.mode in (Mode.OBSERVE, Mode.RECOMMEND):
         reason = f"spec.mode of policy {facts.run.policy_name} is {policy_spec.mode.value}; runs act in Approve or Auto"
-        return _end(facts, now, Phase.REJECTED, reason)
+        return end(facts, now, Phase.REJECTED, reason)
     planned = facts.run.status.model_copy(update={"plan": facts.plan})
     if policy_spec.mode is Mode.APPROVE:
-        return _become(facts, now, Phase.AWAITING_APPROVAL, f"plan {facts.plan.hash} waits for a person", planned)
+        return become(facts, now, Phase.AWAITING_APPROVAL, f"plan {facts.plan.hash} waits for a person", planned)
     return _apply(facts, now, facts.plan)
 
 
@@ -155,15 +87,15 @@ def _awaiting_approval(facts: RunFacts, now: float) -> Step:
     """Waits for a person's yes to exactly this plan; a plan that no longer fits is made anew and waits again."""
     if (ended := _called_off(facts, now)) is not None:
         return ended
-    policy_spec, run_spec = _specs(facts)
+    policy_spec, run_spec = specs(facts)
     plan = facts.run.status.plan
     if policy_spec is None or run_spec is None or plan is None:
-        return _end(facts, now, Phase.FAILED, _why_no_spec(facts))
+        return end(facts, now, Phase.FAILED, why_no_spec(facts))
     if facts.workload is None:
-        return _end(facts, now, Phase.SUPERSEDED, "the workload is gone")
+        return end(facts, now, Phase.SUPERSEDED, "the workload is gone")
     if any(fields.seen(facts.workload, change) is not Seen.BEFORE for change in fields.on_workload(plan.changes)):
         if isinstance(facts.plan, NoPlan):
-            return _end(facts, now, Phase.SUPERSEDED, f"no longer called for: {facts.plan.reason}")
+            return end(facts, now, Phase.SUPERSEDED, f"no longer called for: {facts.plan.reason}")
         if facts.plan is None or facts.plan.hash == plan.hash:
             return Wait("the workload has changed since the plan was made")
         replaced = facts.run.status.model_copy(update={"plan": facts.plan})
@@ -182,14 +114,14 @@ def _apply(facts: RunFacts, now: float, plan: Plan) -> Step:
     if said_no := blocked(facts.guards):
         if facts.run.phase is Phase.AWAITING_APPROVAL:
             return Wait(f"held: {said_no}")
-        return _end(facts, now, Phase.REJECTED, said_no, facts.run.status.model_copy(update={"plan": plan}))
+        return end(facts, now, Phase.REJECTED, said_no, facts.run.status.model_copy(update={"plan": plan}))
     if facts.workload is None:
-        return _end(facts, now, Phase.SUPERSEDED, "the workload is gone")
-    policy_spec, _ = _specs(facts)
+        return end(facts, now, Phase.SUPERSEDED, "the workload is gone")
+    policy_spec, _ = specs(facts)
     assert policy_spec is not None, "asked before"
     applied = _applied(facts, policy_spec, plan, now)
     update = {"plan": plan.model_copy(update={"guardrails": list(facts.guards)}), "applied": applied}
-    return _become(facts, now, Phase.APPLYING, plan.reason, facts.run.status.model_copy(update=update))
+    return become(facts, now, Phase.APPLYING, plan.reason, facts.run.status.model_copy(update=update))
 
 
 def _applied(facts: RunFacts, spec: PolicySpec, plan: Plan, now: float) -> Applied:
@@ -239,13 +171,13 @@ def _applying(facts: RunFacts, now: float) -> Step:
     if not todo:
         confirmed = status.model_copy(update={"applied": status.applied.model_copy(update={"written": True})})
         until = format_time(status.applied.validate_from)
-        return _become(facts, now, Phase.SETTLING, f"applied; measured from {until}", confirmed)
+        return become(facts, now, Phase.SETTLING, f"applied; measured from {until}", confirmed)
     if facts.write_error:
         return _undo(facts, now, Phase.FAILED, facts.write_error)
     if said_no := blocked(facts.guards):
         return _undo(facts, now, Phase.ROLLED_BACK if started else Phase.REJECTED, said_no)
     if not started and now - status.applied.at > 2 * facts.step_seconds:
-        policy_spec, _ = _specs(facts)
+        policy_spec, _ = specs(facts)
         if policy_spec is not None:
             later = status.model_copy(update={"applied": _applied(facts, policy_spec, plan, now)})
             return Record(later, "the write comes later than recorded: sample times are fixed anew")
@@ -261,7 +193,7 @@ def _settling(facts: RunFacts, now: float) -> Step:
     if now < applied.validate_from:
         return Wait(f"settles until {format_time(applied.validate_from)}")
     reason = f"measures {applied.measurements} times, every {applied.validate_interval_seconds} s"
-    return _become(facts, now, Phase.VALIDATING, reason)
+    return become(facts, now, Phase.VALIDATING, reason)
 
 
 def _validating(facts: RunFacts, now: float) -> Step:
@@ -286,7 +218,7 @@ def _validating(facts: RunFacts, now: float) -> Step:
 
 def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
     """Keeps or undoes the change as the recorded verdict says."""
-    policy_spec, _ = _specs(facts)
+    policy_spec, _ = specs(facts)
     match verdict.result:
         case VerdictResult.PASS:
             keep = True
@@ -300,7 +232,7 @@ def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
         return _undo(facts, now, Phase.ROLLED_BACK, verdict.message)
     if (gone := _gone(facts, now)) is not None:
         return gone
-    return _end(facts, now, Phase.SUCCEEDED, f"kept: {verdict.message}")
+    return end(facts, now, Phase.SUCCEEDED, f"kept: {verdict.message}")
 
 
 def _succeeded(facts: RunFacts, now: float) -> Step:
@@ -332,7 +264,7 @@ def _stop_reason(facts: RunFacts) -> _Stop | None:
 def _called_off(facts: RunFacts, now: float) -> Step | None:
     """Ends a run that has not touched the workload, where somebody called it off."""
     stop = _stop_reason(facts)
-    return None if stop is None else _end(facts, now, stop.phase, stop.reason)
+    return None if stop is None else end(facts, now, stop.phase, stop.reason)
 
 
 def _interrupted(facts: RunFacts, now: float) -> Step | None:
@@ -358,7 +290,7 @@ def _gone(facts: RunFacts, now: float) -> Step | None:
         reason = "the workload was deleted and created again during the run; the new one is not touched"
     else:
         return None
-    return _end(facts, now, Phase.SUPERSEDED, reason)
+    return end(facts, now, Phase.SUPERSEDED, reason)
 
 
 def _undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
@@ -377,54 +309,10 @@ def _undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
     if foreign:
         phase, reason = Phase.SUPERSEDED, _newer(facts.workload, foreign[0])
     rollback = Rollback(reason=reason, at=now, restored=not foreign)
-    return _end(facts, now, phase, reason, facts.run.status.model_copy(update={"rollback": rollback}))
+    return end(facts, now, phase, reason, facts.run.status.model_copy(update={"rollback": rollback}))
 
 
 def _newer(workload: Workload, change: FieldChange) -> str:
     owner = fields.owner(workload, change)
     live = fields.value(workload, change.path, change.container) or "nothing"
     return f"{change.path} was set to {live} by {owner.manager if owner else 'somebody'}; that newer value stands"
-
-
-def _specs(facts: RunFacts) -> tuple[PolicySpec | None, RunSpec | None]:
-    policy_spec = facts.policy.spec if facts.policy else None
-    return (
-        policy_spec if isinstance(policy_spec, PolicySpec) else None,
-        facts.run.spec if isinstance(facts.run.spec, RunSpec) else None,
-    )
-
-
-def _why_no_spec(facts: RunFacts) -> str:
-    if isinstance(facts.run.spec, InvalidSpec):
-        return facts.run.spec.message
-    if facts.policy is not None and isinstance(facts.policy.spec, InvalidSpec):
-        return f"policy {facts.policy.name} cannot be used: {facts.policy.spec.message}"
-    return "nothing was planned"
-
-
-def _become(facts: RunFacts, now: float, phase: Phase, reason: str, status: RunStatus | None = None) -> Record:
-    """The status in another phase, with its line in the timeline."""
-    status = status or facts.run.status
-    entry = TimelineEntry(phase=phase, at=now, reason=reason[:512])
-    old = next((condition for condition in status.conditions if condition.type == "Complete"), None)
-    complete = Condition(
-        type="Complete",
-        status="True" if phase.finished else "False",
-        reason=phase.value,
-        message=reason[:1024],
-        observed_generation=facts.run.generation,
-        last_transition_time=now
-        if old is None or (old.status == "True") != phase.finished
-        else old.last_transition_time,
-    )
-    update = {
-        "phase": phase,
-        "observed_generation": facts.run.generation,
-        "timeline": [*status.timeline, entry][-_TIMELINE_LIMIT:],
-        "conditions": [complete],
-    }
-    return Record(status.model_copy(update=update), reason)
-
-
-def _end(facts: RunFacts, now: float, phase: Phase, reason: str, status: RunStatus | None = None) -> Record:
-    return _become(facts, now, phase, reason, status)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from trimtab.domain.objects import FieldOwner
-from trimtab.planning.lifecycle import FIELD_MANAGER
+from trimtab.planning.steps import FIELD_MANAGER
 
 
 class OwnerKind(StrEnum):

@@ -23,10 +23,10 @@ from trimtab.domain.run import (
 from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import format_cpu, format_memory, format_number
 from trimtab.planning import changes as fields
-from trimtab.planning.lifecycle import NoPlan
 from trimtab.planning.options import Option, PlanInputs, changes_to, cheapest, follows, option, options
 from trimtab.planning.plan_text import evidence, full_reason, reason_for, well_reason
 from trimtab.planning.rightsizing import candidates, memory_short
+from trimtab.planning.steps import NoPlan
 
 _Z90: Final = 1.645
 

@@ -13,10 +13,10 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Applied, Plan, RunSpec, Trigger
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import parse_quantity
-from trimtab.planning.lifecycle import Judged
 from trimtab.planning.options import follows
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve
 from trimtab.planning.rightsizing import cpu_size
+from trimtab.planning.steps import Judged
 from trimtab.planning.trials import Former, Intent, Peak, Samples, Trial, measurements
 from trimtab.planning.validation import NotYet, verdict
 from trimtab.reconcile.situation import Situation, spec_for

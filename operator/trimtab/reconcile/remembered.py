@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from trimtab.domain.status import PolicyStatus
-from trimtab.forecasting.state import FittedState
+from trimtab.planning.assessment import Known
 from trimtab.planning.following import Memory
 
 
@@ -19,7 +19,7 @@ class Remembered:
     written: PolicyStatus = field(default_factory=PolicyStatus)
     """As it was last written by this process."""
     following: Memory = field(default_factory=Memory)
-    fitted: FittedState | None = None
+    known: Known | None = None
     written_at: float = -math.inf
     """When the status was last written."""
     told: dict[str, str] = field(default_factory=dict)

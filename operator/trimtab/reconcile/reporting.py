@@ -28,10 +28,10 @@ from trimtab.domain.status import (
 from trimtab.domain.units import format_duration, format_number
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning import changes as fields
-from trimtab.planning.lifecycle import NoPlan
 from trimtab.planning.options import monthly_cost
 from trimtab.planning.plans import Proposal
 from trimtab.planning.rightsizing import requested
+from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.situation import Situation
 
 _VOLATILE: Final = frozenset({"trend", "seasonality", "forecast", "cost", "recommendation"})

@@ -20,7 +20,6 @@ from trimtab.domain.status import PolicyStatus
 from trimtab.planning.assessment import AssessInputs, assess
 from trimtab.planning.guards import conflicts
 from trimtab.planning.plans import Proposal
-from trimtab.planning.strategies import STRATEGIES
 from trimtab.reconcile.announcing import announce
 from trimtab.reconcile.following import follow_demand
 from trimtab.reconcile.remembered import Remembered
@@ -111,7 +110,7 @@ class Reconciler:
                 continue
             assert isinstance(policy.spec, PolicySpec), "only usable policies are gathered"
             remembered = self._remember(policy)
-            remembered.fitted = assessment.fitted
+            remembered.known = assessment.known
             target = target_of(policy)
             assert target is not None, "a usable policy has a target"
             situations.append(
@@ -226,13 +225,12 @@ class Reconciler:
         applied = trial.status.applied if trial else None
         return AssessInputs(
             spec=policy.spec,
-            strategy=STRATEGIES[policy.spec.strategy],
             history=read.history,
             failures={name: failure.message for name, failure in read.failures.items()},
             partial=any(failure.kind is FailureKind.PARTIAL for failure in read.failures.values()),
             now=now,
             lead_seconds=lead_seconds(read.history, policy.spec.analysis.interval, self._window(policy.spec)),
-            previous=self._remember(policy).fitted,
+            previous=self._remember(policy).known,
             baseline_until=applied.at if applied else None,
         )
 

@@ -14,11 +14,12 @@ from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import Mode, TargetKind
 from trimtab.domain.run import Phase, Plan, RunSpec, RunStatus, RunSummary, Trigger
 from trimtab.planning import changes as fields
-from trimtab.planning.assessment import capacity
+from trimtab.planning.capacity import capacity
 from trimtab.planning.guards import GuardFacts, ask
-from trimtab.planning.lifecycle import NoPlan, Record, RunFacts, Step, Wait, Write, blocked, next_step
+from trimtab.planning.lifecycle import blocked, next_step
 from trimtab.planning.plans import Proposal, adopt, propose, requested
 from trimtab.planning.rightsizing import cpu_size
+from trimtab.planning.steps import NoPlan, Record, RunFacts, Step, Wait, Write
 from trimtab.reconcile.judging import judge
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation, spec_for

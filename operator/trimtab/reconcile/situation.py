@@ -11,7 +11,8 @@ from trimtab.domain.policy import Objective, PolicySpec
 from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.status import OperatingPoint, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
-from trimtab.planning.assessment import Assessment, Capacity, capacity, effective_capacity, strategy_of
+from trimtab.planning.assessment import Assessment
+from trimtab.planning.capacity import Capacity, capacity, effective_capacity, strategy_of
 from trimtab.planning.options import Demand, PlanInputs
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.strategies import STRATEGIES, Strategy
@@ -145,7 +146,7 @@ class Situation:
 
 
 def lead_seconds(history: WorkloadHistory, step_seconds: float, window_seconds: float) -> float:
-    """How far ahead a replica count must hold: until ordered pods serve, and until the next decision was seen to act."""
+    """How far ahead a replica count must hold: until ordered pods serve and the next decision has shown."""
     return (history.startup_seconds or 0.0) + window_seconds + 2 * step_seconds
 
 

@@ -49,7 +49,7 @@ def backfill(
     count = int((end - start) / step_seconds + 1e-9)
     if count < 1:
         raise ValueError(f"no step of {step_seconds} s fits between {start} and {end}")
-    log = SeriesLog()
+    log = SeriesLog(",".join(f'{name}="{text}"' for name, text in scenario.target_labels.items()))
     for config in scenario.services:
         pods = (live_pods or {}).get(config.key, ())
         sized = _sized(config, pods)

@@ -133,7 +133,7 @@ async def live(
         site = web.TCPSite(runner, host, port)
         await site.start()
         simulation.address = "{}:{}".format(*runner.addresses[0][:2])
-        target = _register(targets_dir, simulation.address) if targets_dir else None
+        target = _register(targets_dir, simulation.address, scenario.target_labels) if targets_dir else None
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(follower()) for follower in followers(simulation.picture, api)]
             running.append(tasks.create_task(_tick_for_ever(simulation, tick_seconds)))
@@ -185,11 +185,11 @@ async def _tick_for_ever(simulation: LiveSimulation, tick_seconds: float) -> Non
         simulation.tick()
 
 
-def _register(folder: Path, address: str) -> Path:
+def _register(folder: Path, address: str, labels: dict[str, str]) -> Path:
     """Write the file that Prometheus discovers targets from; renamed into place so that it is never seen
     half-written."""
     path = folder / f"trimtab-simulation-{address.rpartition(':')[2]}.json"
-    content = [{"targets": [address], "labels": {"job": "trimtab-simulation"}}]
+    content = [{"targets": [address], "labels": labels}]
     draft = path.with_suffix(".tmp")
     draft.write_text(json.dumps(content))
     draft.rename(path)

@@ -43,8 +43,12 @@ class Written:
 
 @dataclass
 class SeriesLog:
-    """Series as they grow: (family, suffix, labels) to stretches of time indices and values."""
+    """Series as they grow: (family, suffix, labels) to stretches of time indices and values.
 
+    `target_labels`, as text, come first in every series.
+    """
+
+    target_labels: str
     series: dict[tuple[str, str, str], list[tuple[Indices, FloatArray]]] = field(default_factory=dict)
 
     def add(self, indices: Indices, samples: Iterator[Sample]) -> None:
@@ -60,7 +64,7 @@ class SeriesLog:
             metrics: dict[str, list[list[str]]] = {}
             for (name, suffix, labels), parts in self.series.items():
                 if name == family:
-                    lines = _lines(f"{name}{suffix}{{{labels}}}", parts, times)
+                    lines = _lines(f"{name}{suffix}{{{self.target_labels},{labels}}}", parts, times)
                     samples += len(lines)
                     metrics.setdefault(labels.partition(',le="')[0], []).append(lines)
             if metrics:

@@ -15,6 +15,9 @@ STARTUP_ANNOTATION = "trimtab.dev/startup-seconds"
 
 SIMULATED_LABEL = "trimtab.dev/simulated"
 
+SCRAPE_JOB = "trimtab-simulation"
+"""The `job` label of everything scraped from a live simulation."""
+
 DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 
 
@@ -50,6 +53,7 @@ class Scenario(BaseModel):
 
     services: list[SimulatedService] = Field(min_length=1)
     origin: float = Field(0.0, description="Unix time that the arrivals count from")
+    instance: DnsName = Field("simulation", description="its `instance` label in Prometheus")
     label_selector: str = Field("", description="which workloads and pods to watch; default all of the namespaces")
 
     @model_validator(mode="after")
@@ -59,6 +63,11 @@ class Scenario(BaseModel):
         if twice:
             raise ValueError(f"service {'/'.join(twice[0])} is named more than once")
         return self
+
+    @property
+    def target_labels(self) -> dict[str, str]:
+        """The labels that a scrape adds, so that history can carry the same."""
+        return {"job": SCRAPE_JOB, "instance": self.instance}
 
     @property
     def namespaces(self) -> list[str]:

@@ -1,0 +1,132 @@
+"""What a step of a run is decided from, and what a step is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trimtab.domain.objects import InvalidSpec, Policy, Run, Workload
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run import (
+    FieldChange,
+    GuardResult,
+    Measurement,
+    Phase,
+    Plan,
+    RunSpec,
+    RunStatus,
+    TimelineEntry,
+    Verdict,
+)
+from trimtab.domain.status import Condition
+
+FIELD_MANAGER = "trimtab"
+_TIMELINE_LIMIT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class NoPlan:
+    """Why there is nothing to try; ``final`` when asking again will not help."""
+
+    reason: str
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the evidence says so far; ``verdict`` is None while it does not decide."""
+
+    verdict: Verdict | None
+    measurements: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """Everything that a step is decided from, read just now."""
+
+    run: Run
+    policy: Policy | None
+    workload: Workload | None
+    plan: Plan | NoPlan | None = None
+    """What the planner makes of the run now; asked for while no change is applied."""
+    guards: tuple[GuardResult, ...] = ()
+    judged: Judged | None = None
+    older_active: str = ""
+    """Another run on the same workload that goes first."""
+    step_seconds: float = 1.0
+    """Grid of the samples, which sample times lie on."""
+    window_seconds: float = 1.0
+    """Window of the rates, which must not reach back before the change."""
+    startup_seconds: float = 0.0
+    write_error: str = ""
+    """Why the API server will not take the write, where trying again does not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do now."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write this status, then ask again."""
+
+    status: RunStatus
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Make these changes on the workload, then ask again."""
+
+    changes: tuple[FieldChange, ...]
+    undo: bool
+    reason: str
+
+
+Step = Wait | Record | Write
+
+
+def specs(facts: RunFacts) -> tuple[PolicySpec | None, RunSpec | None]:
+    policy_spec = facts.policy.spec if facts.policy else None
+    return (
+        policy_spec if isinstance(policy_spec, PolicySpec) else None,
+        facts.run.spec if isinstance(facts.run.spec, RunSpec) else None,
+    )
+
+
+def why_no_spec(facts: RunFacts) -> str:
+    if isinstance(facts.run.spec, InvalidSpec):
+        return facts.run.spec.message
+    if facts.policy is not None and isinstance(facts.policy.spec, InvalidSpec):
+        return f"policy {facts.policy.name} cannot be used: {facts.policy.spec.message}"
+    return "nothing was planned"
+
+
+def become(facts: RunFacts, now: float, phase: Phase, reason: str, status: RunStatus | None = None) -> Record:
+    """The status in another phase, with its line in the timeline."""
+    status = status or facts.run.status
+    entry = TimelineEntry(phase=phase, at=now, reason=reason[:512])
+    old = next((condition for condition in status.conditions if condition.type == "Complete"), None)
+    complete = Condition(
+        type="Complete",
+        status="True" if phase.finished else "False",
+        reason=phase.value,
+        message=reason[:1024],
+        observed_generation=facts.run.generation,
+        last_transition_time=now
+        if old is None or (old.status == "True") != phase.finished
+        else old.last_transition_time,
+    )
+    update = {
+        "phase": phase,
+        "observed_generation": facts.run.generation,
+        "timeline": [*status.timeline, entry][-_TIMELINE_LIMIT:],
+        "conditions": [complete],
+    }
+    return Record(status.model_copy(update=update), reason)
+
+
+def end(facts: RunFacts, now: float, phase: Phase, reason: str, status: RunStatus | None = None) -> Record:
+    return become(facts, now, phase, reason, status)

@@ -1,0 +1,195 @@
+"""Guards, owners and holds as truth tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.planning.building import CPU_UP, KUBECTL, REPLICAS_4_TO_6, plan, policy, policy_spec, run, workload
+from trimtab.analytics.quality import DataProblem, Quality
+from trimtab.domain.objects import FieldOwner, Run
+from trimtab.domain.run import Applied, Phase, RunStatus, TimelineEntry, Trigger
+from trimtab.domain.status import Accepted, Hold, PolicyStatus, Scaling, ScalingStep, Snapshot
+from trimtab.planning.guards import GuardFacts, ask, conflicts
+from trimtab.planning.holding import newer_value, released, written_back
+from trimtab.planning.lifecycle import blocked
+from trimtab.planning.ownership import OwnerKind, claim, owner_kind
+
+GOOD = Quality(None, "fine", 1.0, 600.0, 0.0)
+ARGO = FieldOwner("argocd-controller", "Apply", "", "2026-01-02T00:00:00Z")
+PERSON = FieldOwner("kubectl", "Update", "scale", "2026-01-02T00:00:00Z")
+OURS = FieldOwner("trimtab", "Update", "scale", "2026-01-02T00:00:00Z")
+NOW = 10_000.0
+
+
+def ended(phase: Phase, at: float, name: str = "checkout-0") -> Run:
+    """A run that acted and ended."""
+    record = Applied(
+        uid="uid-1",
+        manager="trimtab",
+        before=Snapshot(replicas=4),
+        after=Snapshot(replicas=6),
+        at=at - 60,
+        validate_from=at - 50,
+        validate_interval_seconds=5,
+        measurements=10,
+    )
+    timeline = [TimelineEntry(phase=phase, at=at, reason="")]
+    return run(RunStatus(phase=phase, plan=plan(), applied=record, timeline=timeline), name=name, uid=name)
+
+
+def facts(**changed: Any) -> GuardFacts:
+    given: dict[str, Any] = {
+        "policy": policy(),
+        "spec": policy_spec(guardrails={"minHistory": "1m", "cooldown": "10m", "maxRunsPerDay": 2}),
+        "workload": workload(4),
+        "runs": (),
+        "run_name": "checkout-1",
+        "trigger": Trigger.COST,
+        "changes": (REPLICAS_4_TO_6,),
+        "quality": GOOD,
+        "unknown": (),
+        "autoscaler": "",
+        "rival": "",
+        "now": NOW,
+    }
+    return GuardFacts(**{**given, **changed})
+
+
+HELD = PolicyStatus(hold=Hold(field="spec.replicas", value="9", manager="kubectl", since=1.0, generation=1))
+STALE = Quality(DataProblem.STALE, "The newest sample is 6m old; the limit is 5m.", 360.0, 600.0, 0.0)
+
+TABLE: dict[str, tuple[GuardFacts, str]] = {
+    "all is well": (facts(), ""),
+    "paused": (facts(spec=policy_spec(paused=True)), "paused"),
+    "workload gone": (facts(workload=None), "workload"),
+    "rollout under way": (facts(workload=workload(4, rolled_out=False)), "workload"),
+    "rollout under way, but a person asks": (
+        facts(workload=workload(4, rolled_out=False), trigger=Trigger.MANUAL),
+        "",
+    ),
+    "rollout under way, and it is the run's own": (facts(workload=workload(4, rolled_out=False), applying=True), ""),
+    "HPA on the same workload": (facts(autoscaler="checkout-hpa"), "conflict"),
+    "older policy": (facts(rival="checkout-old"), "conflict"),
+    "GitOps owns the field": (facts(workload=workload(4, replicas_owner=ARGO)), "conflict"),
+    "GitOps owns another field": (facts(workload=workload(4, resources_owners={"app": ARGO})), ""),
+    "GitOps owns the container": (
+        facts(workload=workload(4, resources_owners={"app": ARGO}), changes=(CPU_UP,)),
+        "conflict",
+    ),
+    "held by a person": (facts(policy=policy(status=HELD)), "hold"),
+    "held by a person, and a person asks": (facts(policy=policy(status=HELD), trigger=Trigger.MANUAL), ""),
+    "no metrics": (facts(quality=None), "data"),
+    "stale metrics": (facts(quality=STALE), "data"),
+    "an objective without a value": (facts(unknown=("latency-p99",)), "data"),
+    "another run is active": (facts(runs=(run(RunStatus(phase=Phase.SETTLING), name="checkout-0"),)), "activeRun"),
+    "within the cooldown": (facts(runs=(ended(Phase.SUCCEEDED, NOW - 599),)), "cooldown"),
+    "after the cooldown": (facts(runs=(ended(Phase.SUCCEEDED, NOW - 600),)), ""),
+    "too many runs today": (
+        facts(runs=(ended(Phase.SUCCEEDED, NOW - 5000, "a"), ended(Phase.SUCCEEDED, NOW - 4000, "b"))),
+        "maxRunsPerDay",
+    ),
+    "undone before": (facts(runs=(ended(Phase.ROLLED_BACK, NOW - 700),)), "undoneBefore"),
+    "undone long before": (facts(runs=(ended(Phase.ROLLED_BACK, NOW - 1300),)), ""),
+    "the other way was undone": (
+        facts(
+            runs=(ended(Phase.ROLLED_BACK, NOW - 700),),
+            changes=(REPLICAS_4_TO_6.model_copy(update={"to": "2"}),),
+        ),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "guard"), TABLE.values(), ids=TABLE.keys())
+def test_guards(given: GuardFacts, guard: str) -> None:
+    said_no = [result.name for result in ask(given) if result.result == "Blocked"]
+    assert said_no == ([guard] if guard else [])
+
+
+def test_a_guard_that_fails_says_no() -> None:
+    def broken(_: GuardFacts) -> str:
+        raise ZeroDivisionError("oops")
+
+    results = ask(facts(), [("broken", broken)])
+    assert "broken: could not be answered: ZeroDivisionError: oops" in blocked(results)
+
+
+def test_a_conflict_names_owner_and_remedy() -> None:
+    message = conflicts(facts(workload=workload(4, replicas_owner=ARGO)))
+    assert "argocd-controller" in message
+    assert "ignoreDifferences" in message
+
+
+@pytest.mark.parametrize(
+    ("manager", "kind"),
+    [
+        ("trimtab", OwnerKind.TRIMTAB),
+        ("kubectl", OwnerKind.PERSON),
+        ("kubectl-client-side-apply", OwnerKind.PERSON),
+        ("Helm", OwnerKind.PERSON),
+        ("helm", OwnerKind.PERSON),
+        ("k9s", OwnerKind.PERSON),
+        ("our-own-tool", OwnerKind.PERSON),
+        ("argocd-controller", OwnerKind.GITOPS),
+        ("kustomize-controller", OwnerKind.GITOPS),
+        ("helm-controller", OwnerKind.GITOPS),
+        ("keda", OwnerKind.CONTROLLER),
+        ("vpa-updater", OwnerKind.CONTROLLER),
+        ("some-operator", OwnerKind.CONTROLLER),
+    ],
+)
+def test_owner_kind(manager: str, kind: OwnerKind) -> None:
+    assert owner_kind(FieldOwner(manager, "Update", "", "")) is kind
+
+
+def test_nobody_claims_nothing() -> None:
+    assert owner_kind(None) is OwnerKind.NOBODY
+    assert claim("spec.replicas", None) == ""
+
+
+def stepped(to: int) -> PolicyStatus:
+    step = ScalingStep(from_=3, to=to, at=100.0, reason="demand")
+    return PolicyStatus(scaling=Scaling(last=step))
+
+
+HOLDS = {
+    "we never wrote": (PolicyStatus(), workload(9, replicas_owner=PERSON), False),
+    "as we wrote it": (stepped(9), workload(9, replicas_owner=OURS), False),
+    "a person wrote": (stepped(5), workload(9, replicas_owner=PERSON), True),
+    "our own write, not confirmed": (stepped(5), workload(9, replicas_owner=OURS), False),
+    "a person wrote what we wrote": (stepped(9), workload(9, replicas_owner=PERSON), False),
+    "a person's value was accepted": (
+        stepped(5).model_copy(update={"accepted": Accepted(value="9", manager="kubectl", at=PERSON.at)}),
+        workload(9, replicas_owner=PERSON),
+        False,
+    ),
+    "a person wrote again after that": (
+        stepped(5).model_copy(update={"accepted": Accepted(value="9", manager="kubectl", at=PERSON.at)}),
+        workload(9, replicas_owner=replace(PERSON, at="2026-01-03T00:00:00Z")),
+        True,
+    ),
+    "a GitOps tool wrote: a conflict, not a hold": (stepped(5), workload(9, replicas_owner=ARGO), False),
+}
+
+
+@pytest.mark.parametrize(("status", "live", "held"), HOLDS.values(), ids=HOLDS.keys())
+def test_newer_value(status: PolicyStatus, live: Any, held: bool) -> None:
+    assert (newer_value(policy(), status, live, NOW) is not None) is held
+
+
+def test_written_back_by_a_tool_is_a_claim() -> None:
+    assert "argocd-controller" in written_back(stepped(5), workload(3, replicas_owner=ARGO))
+    assert written_back(stepped(5), workload(3, replicas_owner=KUBECTL)) == ""
+
+
+@pytest.mark.parametrize(
+    ("generation", "resumed_at", "ends"),
+    [(1, None, False), (2, None, True), (1, 99.0, False), (1, 100.0, True)],
+    ids=["nothing happened", "policy changed", "resumed before it began", "resumed"],
+)
+def test_released(generation: int, resumed_at: float | None, ends: bool) -> None:
+    hold = Hold(field="spec.replicas", value="9", manager="kubectl", since=100.0, generation=1)
+    assert released(hold, policy(generation=generation), resumed_at) is ends
