@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prom_support import Sample, every
+from tests.adapters_prometheus.prom_support import Sample, constant, every, linear
 
 SCRAPE = 30.0
 HOUR = 3600.0
@@ -77,15 +77,14 @@ def _usage(start: float, metric: str, scraper: str) -> Iterator[Sample]:
         of_pod = {"instance": f"kubelet-{scraper}", "namespace": pod.namespace, "pod": pod.name}
         for container, cores in {**pod.cores, "": sum(pod.cores.values())}.items():
             labels = {**of_pod, "container": container, "image": "registry/image" if container else ""}
-            level = cores * 1e9
-            value = (lambda t, c=cores: c * t) if is_cpu else (lambda _t, m=level: m)  # type: ignore[misc]  # the defaults bind the values of now
+            value = linear(cores) if is_cpu else constant(cores * 1e9)
             yield metric, labels, every(start + pod.first, start + pod.last, SCRAPE, value)
 
 
 def _owners(start: float) -> Iterator[Sample]:
     for pod in PODS:
         labels = {"namespace": pod.namespace, "pod": pod.name, "owner_kind": pod.owner[0], "owner_name": pod.owner[1]}
-        yield "kube_pod_owner", labels, every(start + pod.first, start + pod.last, SCRAPE, lambda _t: 1.0)
+        yield "kube_pod_owner", labels, every(start + pod.first, start + pod.last, SCRAPE, constant(1.0))
 
 
 def _replica_sets(start: float) -> Iterator[Sample]:
@@ -93,7 +92,7 @@ def _replica_sets(start: float) -> Iterator[Sample]:
         for replica_set, deployment in REPLICA_SETS.items():
             labels = {"namespace": namespace, "replicaset": replica_set}
             owner = {"owner_kind": "Deployment", "owner_name": deployment}
-            yield "kube_replicaset_owner", {**labels, **owner}, every(start, start + HOUR, SCRAPE, lambda _t: 1.0)
+            yield "kube_replicaset_owner", {**labels, **owner}, every(start, start + HOUR, SCRAPE, constant(1.0))
 
 
 def _ready_replicas(start: float) -> Iterator[Sample]:
@@ -102,8 +101,8 @@ def _ready_replicas(start: float) -> Iterator[Sample]:
         yield (
             f"kube_{kind}_status_replicas_ready",
             labels,
-            every(start, start + HOUR, SCRAPE, lambda _t, r=ready: float(r)),
-        )  # type: ignore[misc]  # as above
+            every(start, start + HOUR, SCRAPE, constant(ready)),
+        )
 
 
 def _amounts(start: float) -> Iterator[Sample]:
@@ -113,7 +112,7 @@ def _amounts(start: float) -> Iterator[Sample]:
                 amount = {"limits": pod.limit if container == "app" else None, "requests": 0.1}[kind]
                 if amount is not None:
                     labels = {"namespace": pod.namespace, "pod": pod.name, "container": container, "resource": "cpu"}
-                    points = every(start + pod.first, start + pod.last, SCRAPE, lambda _t, a=amount: a)  # type: ignore[misc]  # as above
+                    points = every(start + pod.first, start + pod.last, SCRAPE, constant(amount))
                     yield f"kube_pod_container_resource_{kind}", labels, points
 
 
@@ -132,13 +131,13 @@ def _created(start: float) -> Iterator[Sample]:
     for pod, uid, created, _ in STARTUPS:
         labels = {"namespace": "shop", "pod": pod, "uid": uid}
         first, at = start + max(created, 0.0), start + created
-        yield "kube_pod_created", labels, every(first, start + HOUR, SCRAPE, lambda _t, c=at: c)  # type: ignore[misc]  # as above
+        yield "kube_pod_created", labels, every(first, start + HOUR, SCRAPE, constant(at))
 
 
 def _ready_times(start: float) -> Iterator[Sample]:
     for pod, uid, created, times in STARTUPS:
         points = []
-        for time, _ in every(start + max(created, 0.0) + SCRAPE, start + HOUR, SCRAPE, lambda _t: 0.0):
+        for time, _ in every(start + max(created, 0.0) + SCRAPE, start + HOUR, SCRAPE, constant(0.0)):
             ready = [since for since, seen_from in times if time >= start + seen_from]
             points.append((time, start + ready[-1]))
         yield "kube_pod_status_ready_time", {"namespace": "shop", "pod": pod, "uid": uid}, points

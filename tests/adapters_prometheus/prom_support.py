@@ -38,6 +38,16 @@ def every(start: float, end: float, step: float, value: Callable[[float], float]
     return [(start + i * step, value(i * step)) for i in range(count)]
 
 
+def constant(value: float) -> Callable[[float], float]:
+    """The same value at all times."""
+    return lambda _seconds: value
+
+
+def linear(pace: float) -> Callable[[float], float]:
+    """A counter that grows by ``pace`` a second."""
+    return lambda seconds: pace * seconds
+
+
 def spec(name: str = "web", kind: str = "Deployment", **fields: Any) -> PolicySpec:
     """A policy's spec for one workload, with a step of `STEP`."""
     target = {"kind": kind, "name": name}
@@ -46,7 +56,7 @@ def spec(name: str = "web", kind: str = "Deployment", **fields: Any) -> PolicySp
 
 def request(key: str, policy: PolicySpec, since: float, until: float, **fields: Any) -> SignalRequest:
     """A request in the namespace shop."""
-    values = {"namespace": "shop", "step_seconds": STEP, "window_seconds": WINDOW} | fields
+    values: dict[str, Any] = {"namespace": "shop", "step_seconds": STEP, "window_seconds": WINDOW} | fields
     return SignalRequest(key=key, spec=policy, since=since, until=until, **values)
 
 

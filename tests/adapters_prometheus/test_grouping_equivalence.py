@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from prom_support import every, write_openmetrics
-from random_promql import Grammar
 
 from cluster.prometheus import Prometheus
+from tests.adapters_prometheus.prom_support import constant, every, linear, write_openmetrics
+from tests.adapters_prometheus.random_promql import Grammar
 from trimtab.adapters.prometheus_connection import Connection, PrometheusSettings
 from trimtab.adapters.prometheus_wire import QueryFailed, RangeAnswer
 from trimtab.adapters.promql import check, fill
@@ -24,6 +24,8 @@ TARGETS = ("web", "api.v2", "api-v2", "ghost")
 END = math.floor(time.time() / 300) * 300 - 3600.0
 START = END - 3600.0
 WINDOW = "300s"
+
+Elements = dict[tuple[object, ...], float]
 
 GROUPABLE = {
     "selector": 'queue_depth{service="$target",shard="a"}',
@@ -106,39 +108,49 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]
         yield Connection(PrometheusSettings(prometheus.url))
 
 
+def swinging(mean: float, share: float) -> Callable[[float], float]:
+    """A gauge that moves around its mean."""
+    return lambda seconds: mean * (1 + share * math.sin(seconds / 300))
+
+
+def restarting(pace: float) -> Callable[[float], float]:
+    """A counter that begins anew every forty minutes."""
+    return lambda seconds: (seconds % 2400) * pace
+
+
 def _history() -> Iterator[tuple[str, dict[str, str], list[tuple[float, float]]]]:
     rng = random.Random(7)
     services = ("web", "api.v2", "api-v2", "other")
     for service in services:
         for shard, zone in (("a", "east"), ("b", "east"), ("c", "west")):
             depth, swing = rng.uniform(1, 8), rng.uniform(0.1, 0.9)
-            points = every(START, END, 30, lambda t, d=depth, s=swing: d * (1 + s * math.sin(t / 300)))  # type: ignore[misc]  # the defaults bind the values of now
+            points = every(START, END, 30, swinging(depth, swing))
             yield "queue_depth", {"service": service, "shard": shard, "zone": zone}, points
     for service in services:
         for pod in ("p1", "p2"):
             for code in ("200", "404", "500"):
                 pace = rng.uniform(0.5, 20) / (1 if code == "200" else 50)
                 labels = {"namespace": "shop", "service": service, "pod": pod, "code": code}
-                yield "http_requests_total", labels, every(START, END, 30, lambda t, p=pace: (t % 2400) * p)  # type: ignore[misc]  # as above
+                yield "http_requests_total", labels, every(START, END, 30, restarting(pace))
     for service in services:
         for pod in ("p1", "p2"):
             pace = rng.uniform(1, 9)
             for le, share in (("0.1", rng.uniform(0.2, 0.6)), ("0.5", 0.9), ("1", 0.99), ("+Inf", 1.0)):
                 labels = {"service": service, "pod": pod, "le": le}
-                yield "duration_seconds_bucket", labels, every(START, END, 30, lambda t, p=pace * share: t * p)  # type: ignore[misc]  # as above
+                yield "duration_seconds_bucket", labels, every(START, END, 30, linear(pace * share))
     for service in services:
-        yield "quota", {"service": service}, every(START, END, 30, lambda _t: 10.0)
+        yield "quota", {"service": service}, every(START, END, 30, constant(10.0))
     for zone in ("east", "west"):
         yield "capacity", {"zone": zone}, every(START, END, 30, lambda t: 100.0 + t)
 
 
-def _elements(connection: Connection, query: str, target: str | None = None) -> dict[tuple[object, ...], float] | None:
+def _elements(connection: Connection, query: str, target: str | None = None) -> Elements | None:
     """Values by labels, the target's own aside, and time; None where the query fails."""
     answer = connection.read_range(query, START + 900, END, 900).outcome
     if isinstance(answer, QueryFailed):
         return None
     assert isinstance(answer, RangeAnswer)
-    elements: dict[tuple[object, ...], float] = {}
+    elements: Elements = {}
     for series in answer.series:
         labels = dict(series.labels)
         owner = labels.pop("service", None)
@@ -148,11 +160,9 @@ def _elements(connection: Connection, query: str, target: str | None = None) -> 
     return elements
 
 
-def _without_labels(elements: dict[tuple[object, ...], float] | None) -> dict[tuple[object, ...], float] | None:
+def _without_labels(elements: Elements) -> Elements:
     """The values by time and rank: of equal elements ``topk`` may pick any."""
-    if elements is None:
-        return None
-    ranked = sorted((key[-1], value) for key, value in elements.items())
+    ranked = sorted((str(key[-1]), value) for key, value in elements.items())
     return {(time, rank): value for rank, (time, value) in enumerate(ranked)}
 
 
@@ -167,9 +177,10 @@ def _compare(connection: Connection, template: str, rewritten: GroupedQuery) -> 
         if expected is None:
             return None
         found = _elements(connection, query, target)
+        assert found is not None, f"{template}\n{query}\nfails"
         if "topk" in template or "bottomk" in template:
             expected, found = _without_labels(expected), _without_labels(found)
-        same = found is not None and found == pytest.approx(expected, rel=1e-9, abs=1e-12, nan_ok=True)
+        same = found == pytest.approx(expected, rel=1e-9, abs=1e-12, nan_ok=True)
         assert same, f"{template}\n{query}\n{target}: {found}\nexpected {expected}"
         compared += len(expected)
     return compared

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from prom_support import spec
 
+from tests.adapters_prometheus.prom_support import spec
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed
 from trimtab.adapters.signals_requests import SignalRequest
@@ -117,10 +118,10 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("fields", "window", "anew"), CHANGES.values(), ids=CHANGES.keys())
-def test_a_changed_signal_alone_is_read_anew(fields: dict[str, object], window: float, anew: set[str]) -> None:
+def test_a_changed_signal_alone_is_read_anew(fields: dict[str, Any], window: float, anew: set[str]) -> None:
     cache = MetricsCache()
     fetch(cache)
-    parts = {"metrics": POLICY.metrics, "objectives": POLICY.objectives} | fields
+    parts: dict[str, Any] = {"metrics": POLICY.metrics, "objectives": POLICY.objectives} | fields
     request = ask(cache, NOW, spec("web", **parts), window)
     assert {query.name for query in request.queries} - request.resumed.keys() == anew
 
@@ -170,10 +171,8 @@ def test_a_young_workloads_history_begins_with_its_first_sample() -> None:
     request = ask(cache)
     whole = answer(request)
     values = np.where(np.arange(len(whole.history.load)) < 100, np.nan, 1.0)
-    young = replace(whole.history, load=replace(whole.history.load, values=values))
-    for field in ("replicas", "cpu_size"):
-        young = replace(young, **{field: empty(60.0)})
-    young = replace(young, cpu_cores={}, memory_bytes={}, objectives={})
+    load = replace(whole.history.load, values=values)
+    young = WorkloadHistory(load=load, replicas=empty(60.0), cpu_size=empty(60.0))
     history = cache.absorb(request, FetchResult(young))
     assert history.load.start == request.since + 100 * 60
     assert history.load.present == len(history.load) == 21

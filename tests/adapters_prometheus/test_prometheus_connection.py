@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prom_support import request, serving, spec
 
+from tests.adapters_prometheus.prom_support import request, serving, spec
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.prometheus_connection import Connection, PrometheusSettings
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, RangeAnswer

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import numpy as np
 import pytest
-from kube_history import HALF, HOUR, kube_history
-from prom_support import WINDOW, every, request, spec, write_openmetrics
 
 from cluster.prometheus import Prometheus
+from tests.adapters_prometheus.kube_history import HALF, HOUR, kube_history
+from tests.adapters_prometheus.prom_support import WINDOW, constant, every, linear, request, spec, write_openmetrics
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.prometheus_connection import PrometheusSettings
@@ -52,19 +52,19 @@ def _services() -> Iterator[tuple[str, dict[str, str], list[tuple[float, float]]
         for code, share in (("200", 0.9), ("500", 0.1)):
             pace = (number + 1) * share
             labels = {"namespace": "shop", "service": service, "code": code}
-            yield "http_requests_total", labels, every(START, END, 30, lambda t, p=pace: p * t)  # type: ignore[misc]  # the default binds the value of now
+            yield "http_requests_total", labels, every(START, END, 30, linear(pace))
     for number, service in enumerate(SERVICES):
         for le, share in (("0.1", 0.5), ("0.2", 1.0), ("+Inf", 1.0)):
             pace = (number + 1) * share
             yield (
                 "duration_seconds_bucket",
                 {"service": service, "le": le},
-                every(START, END, 30, lambda t, p=pace: p * t),
-            )  # type: ignore[misc]  # as above
+                every(START, END, 30, linear(pace)),
+            )
 
     for service in SERVICES:
         for part in ("a", "b") if service == BROKEN else ("a",):
-            yield "parts", {"service": service, "part": part}, every(START, END, 30, lambda _t: 2.0)
+            yield "parts", {"service": service, "part": part}, every(START, END, 30, constant(2.0))
 
 
 @pytest.fixture

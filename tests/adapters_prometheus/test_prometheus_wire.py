@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from trimtab.adapters.prometheus_wire import (
 )
 
 
-def body(*series: dict[str, object], **more: object) -> bytes:
+def body(*series: Mapping[str, object], **more: object) -> bytes:
     data = {"resultType": "matrix", "result": list(series)}
     return json.dumps({"status": "success", "data": data, **more}).encode()
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import promql_parser
 import pytest
-from prom_support import request, spec
 
+from tests.adapters_prometheus.prom_support import request, spec
 from trimtab.adapters.promql import check
 from trimtab.adapters.signals import GroupedSource, SingleSource, grid_floor, plan_round
 from trimtab.adapters.signals_kube import Signal, default_query, pods_regex
@@ -20,7 +21,7 @@ ALONE = 'sum(rate(hits{svc="$target"}[$window])) or vector(0)'
 DEFAULTS = 5
 
 
-def with_load(name: str, query: str = GROUPED, label: str | None = "svc", **fields: object) -> PolicySpec:
+def with_load(name: str, query: str = GROUPED, label: str | None = "svc", **fields: Any) -> PolicySpec:
     return spec(name, metrics={"load": {"query": query, "targetLabel": label}}, **fields)
 
 
@@ -33,7 +34,7 @@ def test_policies_of_a_namespace_share_all_requests() -> None:
 
 
 def test_namespaces_and_steps_share_nothing() -> None:
-    other = {"analysis": {"interval": "30s"}}
+    other: dict[str, Any] = {"analysis": {"interval": "30s"}}
     requests = [
         request("a", with_load("web"), 0, 600),
         request("b", with_load("web"), 0, 600, namespace="dev"),

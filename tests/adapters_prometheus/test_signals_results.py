@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from prom_support import request, spec
 
+from tests.adapters_prometheus.prom_support import request, spec
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, RangeAnswer, RangeSeries
 from trimtab.adapters.signals import BulkQuery, plan_round
 from trimtab.adapters.signals_requests import SignalRequest

@@ -10,7 +10,7 @@ from trimtab.domain.policy import Behavior
 from trimtab.planning.behavior import BehaviorState, Scaled, Wanted, pace, scaled
 
 
-def rules(window: int | None = None, select: str = "Max", **policies: tuple[str, int, int]) -> dict[str, object]:
+def rules(window: int | None = None, select: str = "Max", /, **policies: tuple[str, int, int]) -> dict[str, object]:
     """Scaling rules from (type, value, period) triples."""
     listed = [{"type": kind, "value": value, "periodSeconds": period} for kind, value, period in policies.values()]
     return {"stabilizationWindowSeconds": window, "selectPolicy": select, "policies": listed}

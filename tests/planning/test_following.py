@@ -95,7 +95,8 @@ def test_counts_by_hand(change: dict[str, object], replicas: int) -> None:
         ),
         pytest.param(
             {"demand": 350.0},
-            "demand 350 requests/s seen now needs 4 replicas of 100 requests/s with 12 % headroom, too near to 5 to move",
+            "demand 350 requests/s seen now needs 4 replicas of 100 requests/s with 12 % headroom,"
+            " too near to 5 to move",
             id="held by tolerance",
         ),
         pytest.param(

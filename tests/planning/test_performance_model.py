@@ -191,7 +191,7 @@ def test_two_thousand_samples_take_milliseconds() -> None:
 
 
 def test_capacity_is_the_hand_worked_one() -> None:
-    """p99 <= 0.25 with 90 %: 0.02 + ln(100)/(120 - x) = 0.25 exp(-1.2816 * 0.15) gives x = 95.2; the curve knows less."""
+    """p99 <= 0.25 with 90 %: 0.02 + ln(100)/(120 - x) = 0.25 exp(-1.2816 * 0.15) gives x = 95.2."""
     exact = 120 - LN100 / (0.25 * np.exp(-1.2816 * 0.15) - 0.02)
     assert exact == pytest.approx(95.2, abs=0.1)
     system = MM1()

@@ -277,8 +277,10 @@ def test_before_all_sample_times_have_passed_only_failure_is_possible(
 
 
 def test_an_early_failure_is_the_later_verdict_too() -> None:
+    caught = 0
     for seed in range(60):
-        whole = trial(seed, load=(0.9, 0.9, 0.95, 1.05), slower=1.25, n=20)
+        whole = trial(seed, load=(0.9, 0.9, 0.95, 1.25), slower=1.4, before_slower=1.2, n=20)
+        whole = replace(whole, objectives=(CRITICAL if seed % 2 else LATENCY,))
         for n in range(1, 20):
             after = whole.after
             part = Samples(
@@ -291,7 +293,9 @@ def test_an_early_failure_is_the_later_verdict_too() -> None:
             early = verdict(replace(whole, after=part, former=Former(np.full(n, 6.0), SIZE)), complete=False)
             if isinstance(early, Verdict):
                 assert judged(whole).result is FAIL
+                caught += 1
                 break
+    assert caught >= 20
 
 
 # Without a curve, several objectives, other scales
@@ -344,10 +348,11 @@ def availability_trial(seed: int, capacity: float, load: float) -> Trial:
         objectives=(AVAILABILITY,),
         curves={"availability": curve},
         before=replace(
-            samples(np.arange(60) * 60.0, before, 6, before), values={"availability": ratio(before / 6, 80.0)}
+            samples(np.linspace(0.0, 3540.0, 60), before, 6, before), values={"availability": ratio(before / 6, 80.0)}
         ),
         after=replace(
-            samples(4000.0 + np.arange(20) * 60.0, after, 5, after), values={"availability": ratio(after / 5, capacity)}
+            samples(np.linspace(4000.0, 5140.0, 20), after, 5, after),
+            values={"availability": ratio(after / 5, capacity)},
         ),
         former=Former(np.full(20, 6.0), SIZE),
         spec=Validation(),

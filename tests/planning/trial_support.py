@@ -70,7 +70,7 @@ def trial(
     before = system.p99(before_load / former, sizes[0]) * system.noise(rng, n_before) * before_slower
     after_load = ramp(rng, load[2] * peak, load[3] * peak, n)
     after = system.p99(after_load / planned, sizes[1]) * system.noise(rng, n) * slower
-    times = np.arange(n_before) * 60.0
+    times = np.asarray(np.arange(n_before) * 60.0, dtype=np.float64)
     return Trial(
         intent=intent,
         objectives=(objective,),

@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from trimtab.domain.series import FloatArray, Series
-from trimtab.domain.units import format_duration, format_number
+from trimtab.domain.units import format_duration
 
 LARGEST_MAGNITUDE = 1e15
 JUMP_FACTOR = 1000.0
@@ -74,65 +74,84 @@ def assess(
     >>> assess(Series(0.0, 60.0, np.full(61, 5.0)), 4000.0, max_age_seconds=300.0, min_history_seconds=3600.0).message
     'The newest sample is 6m40s old; the limit is 5m.'
     """
-    finite = np.flatnonzero(np.isfinite(series.values))
+    limits = _Limits(max_age_seconds, min_history_seconds, upper_bound, lower_bound, max_missing_percent)
     newest = series.last()
     if newest is None:
         what = f"none of {len(series)} samples is a number" if len(series) else "the series is empty"
         return Quality(DataProblem.NO_DATA, f"There are no data: {what}.", math.inf, 0.0, 100.0)
-    age = now - newest[0]
+    finite = np.flatnonzero(np.isfinite(series.values))
     span = float(finite[-1] - finite[0]) * series.step_seconds
-    window = series.between(series.end - min_history_seconds, series.end) if min_history_seconds >= 0 else series
+    if any(math.isnan(number) for number in (now, max_age_seconds, min_history_seconds)):
+        return Quality(
+            DataProblem.STALE, "The age of the data is unknown: a time or limit is not a number.", math.inf, span, 100.0
+        )
+    age = now - newest[0]
+    window = series.between(max(series.start, series.end - min_history_seconds), series.end)
     missing = 100.0 * (1.0 - window.present / max(len(window), 1))
-    recent = series.between(min(newest[0], now - max_age_seconds), series.end).values if age >= 0 else series.values
-
-    def problems() -> Iterator[tuple[DataProblem, str]]:
-        if np.isinf(recent).any():
-            yield (
-                DataProblem.NOT_FINITE,
-                f"{int(np.isinf(recent).sum())} of the newest samples are infinite; none may be.",
-            )
-        if not age <= max_age_seconds:
-            yield DataProblem.STALE, f"The newest sample is {_span(age)} old; the limit is {_span(max_age_seconds)}."
-        if not age >= -series.step_seconds:
-            yield DataProblem.ABSURD, f"The newest sample lies {_span(-age)} in the future; the limit is one step."
-        tail = len(series) - 1 - int(finite[-1])
-        if tail >= TAIL_SAMPLES and not tail * series.step_seconds <= max_age_seconds / 2.0:
-            limit = max(TAIL_SAMPLES - 1, int(max_age_seconds / 2.0 / series.step_seconds))
-            yield DataProblem.NOT_FINITE, f"The newest {tail} samples are not numbers; at most {limit} may be missing."
-        yield from ((DataProblem.ABSURD, text) for text in _absurd(series, recent, upper_bound, lower_bound))
-        if not span + series.step_seconds >= min_history_seconds:
-            yield (
-                DataProblem.SHORT_HISTORY,
-                f"There is {_span(span)} of history; at least {_span(min_history_seconds)} is needed.",
-            )
-        if not missing <= max_missing_percent:
-            yield (
-                DataProblem.GAPS,
-                f"{missing:.0f} % of the newest {_span(min_history_seconds)} of samples are missing; "
-                f"the limit is {max_missing_percent:.0f} %.",
-            )
-
+    since = min(newest[0] - series.step_seconds / 2.0, now - max_age_seconds)
+    recent = series.between(max(series.start, since), series.end)
     problem, message = next(
-        problems(), (None, f"The newest sample is {_span(age)} old, after {_span(span)} of history; nothing is wrong.")
+        _problems(series, recent.values, age, span, missing, limits),
+        (None, f"The newest sample is {_span(age)} old, after {_span(span)} of history; nothing is wrong."),
     )
     return Quality(problem, message, age, span, missing)
 
 
-def _absurd(series: Series, recent: FloatArray, upper: float | None, lower: float | None) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    max_age_seconds: float
+    min_history_seconds: float
+    upper_bound: float | None
+    lower_bound: float | None
+    max_missing_percent: float
+
+
+def _problems(
+    series: Series, recent: FloatArray, age: float, span: float, missing: float, limits: _Limits
+) -> Iterator[tuple[DataProblem | None, str]]:
+    """Problems and sentences about them, the most basic first."""
+    infinite = int(np.isinf(recent).sum())
+    if infinite:
+        yield DataProblem.NOT_FINITE, f"{infinite} of the newest {recent.size} samples are infinite; none may be."
+    if not age <= limits.max_age_seconds:
+        limit = _span(limits.max_age_seconds)
+        yield DataProblem.STALE, f"The newest sample is {_span(age)} old; the limit is {limit}."
+    if not age >= -series.step_seconds:
+        yield DataProblem.ABSURD, f"The newest sample lies {_span(-age)} in the future; the limit is one step."
+    tail = len(series) - 1 - int(np.flatnonzero(np.isfinite(series.values))[-1])
+    allowed = max(TAIL_SAMPLES - 1.0, limits.max_age_seconds / 2.0 / series.step_seconds)
+    if not tail <= allowed:
+        yield (
+            DataProblem.NOT_FINITE,
+            f"The newest {tail} samples are not numbers; at most {allowed:.0f} may be missing.",
+        )
+    yield from ((DataProblem.ABSURD, sentence) for sentence in _absurd(series, recent, limits))
+    if not span + series.step_seconds >= limits.min_history_seconds:
+        least = _span(limits.min_history_seconds)
+        yield DataProblem.SHORT_HISTORY, f"There is {_span(span)} of history; at least {least} is needed."
+    if not missing <= limits.max_missing_percent:
+        yield (
+            DataProblem.GAPS,
+            f"{missing:.0f} % of the samples in the newest {_span(limits.min_history_seconds)} are missing; "
+            f"the limit is {limits.max_missing_percent:.0f} %.",
+        )
+
+
+def _absurd(series: Series, recent: FloatArray, limits: _Limits) -> Iterator[str]:
     """Sentences about recent values that cannot be."""
     values = recent[np.isfinite(recent)]
     largest, smallest = float(values.max()), float(values.min())
     unit = f" {series.unit}" if series.unit else ""
-    if lower is not None and not smallest >= lower:
-        yield f"A recent value is {format_number(smallest)}{unit}; it cannot be below {format_number(lower)}."
-    limit = LARGEST_MAGNITUDE if upper is None else upper
-    if not largest <= limit:
-        yield f"A recent value is {largest:.4g}{unit}; it cannot be above {limit:.4g}."
-    if not -smallest <= LARGEST_MAGNITUDE:
+    if limits.lower_bound is not None and not smallest >= limits.lower_bound:
+        yield f"A recent value is {smallest:.4g}{unit}; it cannot be below {limits.lower_bound:.4g}."
+    upper = LARGEST_MAGNITUDE if limits.upper_bound is None else limits.upper_bound
+    if not largest <= upper:
+        yield f"A recent value is {largest:.4g}{unit}; it cannot be above {upper:.4g}."
+    if not smallest >= -LARGEST_MAGNITUDE:
         yield f"A recent value is {smallest:.4g}{unit}; its size cannot be above {LARGEST_MAGNITUDE:.4g}."
-    all_values = series.values[np.isfinite(series.values)]
-    if all_values.size > JUMP_HISTORY:
-        before, newest = float(np.abs(all_values[:-1]).max()), float(all_values[-1])
+    seen = series.values[np.isfinite(series.values)]
+    if seen.size > JUMP_HISTORY:
+        before, newest = float(np.abs(seen[:-1]).max()), float(seen[-1])
         highest = JUMP_FACTOR * max(before, JUMP_FLOOR)
         if not abs(newest) <= highest:
             yield (

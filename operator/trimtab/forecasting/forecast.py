@@ -15,6 +15,8 @@ from trimtab.forecasting.state import AUTO, FittedState, longest_period, select
 from trimtab.forecasting.thinning import Thinned, stride_for, thin
 
 FEWEST_SAMPLES = 3
+TOLERANCE = 1e-3
+"""Of a step, when times are compared: unix seconds as floats carry some 1e-7 s of rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ def forecast(
 
 def _known(series: Series, now: float) -> Series:
     """The samples up to ``now`` that can be a demand, from the first one on."""
-    past = series.between(series.start, now)
+    past = series.between(series.start, now + TOLERANCE * series.step_seconds)
     values = demand(past.values)
     finite = np.flatnonzero(np.isfinite(values))
     first = int(finite[0]) if finite.size else 0
@@ -129,8 +131,8 @@ def _known(series: Series, now: float) -> Series:
 
 def _times(series: Series, now: float, horizon_seconds: float) -> FloatArray:
     """Points of the series' grid after ``now``, up to the horizon."""
-    first = math.floor((now - series.start) / series.step_seconds + 1e-6) + 1
-    last = math.floor((now + horizon_seconds - series.start) / series.step_seconds + 1e-6)
+    first = math.floor((now - series.start) / series.step_seconds + TOLERANCE) + 1
+    last = math.floor((now + horizon_seconds - series.start) / series.step_seconds + TOLERANCE)
     times: FloatArray = series.start + np.arange(first, max(first, last) + 1, dtype=np.float64) * series.step_seconds
     return times
 

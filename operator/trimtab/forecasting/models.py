@@ -16,6 +16,7 @@ from trimtab.forecasting.correction import SCALE_FLOOR, Correction, IndexArray, 
 
 SEASONS_AVERAGED = 5
 OUTLIER_SIGMAS = 4.0
+LARGEST_DEMAND = 1e30
 
 
 class ModelName(StrEnum):
@@ -56,8 +57,8 @@ class Model(ABC):
 
 
 def demand(samples: FloatArray) -> FloatArray:
-    """``samples`` with NaN for what cannot be a demand: infinities and negatives."""
-    return np.where(np.isfinite(samples) & (samples >= 0), samples, np.nan)
+    """``samples`` with NaN for what cannot be a demand: negatives, infinities and what would overflow when squared."""
+    return np.where((samples >= 0) & (samples <= LARGEST_DEMAND), samples, np.nan)
 
 
 def clean(series: Series) -> FloatArray:
@@ -113,11 +114,14 @@ class SeasonalNaive(Model):
         """Learn the spread of a phase and the weights of the correction."""
         values = clean(series)
         period = self.period_seconds / series.step_seconds
-        fitted = _FittedNaive(values, period, self.seasons_averaged, math.inf, None)
-        errors, size = values - fitted.base(values, values.size, 1), SCALE_FLOOR * float(np.nanmean(values))
-        errors = errors[np.isfinite(errors)]
-        if self.seasons_averaged > 1 and errors.size and size > 0:
-            fitted = replace(fitted, reach=OUTLIER_SIGMAS * MAD_TO_SIGMA * float(np.median(np.abs(errors))))
+        floor = SCALE_FLOOR * float(np.nanmean(values))
+        fitted = _FittedNaive(values, period, self.seasons_averaged, floor, math.inf, None)
+        if self.seasons_averaged > 1 and fitted.floor > 0:
+            base = fitted.base(values, values.size, 1)
+            errors = np.abs(values - base) / np.maximum(base, fitted.floor)
+            errors = errors[np.isfinite(errors)]
+            if errors.size:
+                fitted = replace(fitted, reach=OUTLIER_SIGMAS * MAD_TO_SIGMA * float(np.median(errors)))
         if not self.corrected:
             return fitted
         base = fitted.base(values, values.size, 1)
@@ -129,8 +133,10 @@ class _FittedNaive(Fitted):
     values: FloatArray
     period: float
     averaged: int
+    floor: float
+    """Least size that deviations are relative to."""
     reach: float
-    """How far, in the unit, a season may stand off the median of the averaged ones."""
+    """How far a season may stand off the median of the averaged ones, relative to it."""
     correction: Correction | None
 
     def base(self, values: FloatArray, length: int, back: int) -> FloatArray:
@@ -141,9 +147,11 @@ class _FittedNaive(Fitted):
             return np.asarray(rows[0], dtype=np.float64)
         seen = np.isfinite(rows).sum(axis=0)
         ordered, column = np.sort(rows, axis=0), np.arange(length)
-        middle = (ordered[np.maximum(seen - 1, 0) // 2, column] + ordered[seen // 2 % self.averaged, column]) / 2.0
-        cut = np.clip(rows, middle - self.reach, middle + self.reach)
-        total = np.where(np.isfinite(rows), cut, 0.0).sum(axis=0)
+        middle = (ordered[np.maximum(seen - 1, 0) // 2, column] + ordered[seen // 2, column]) / 2.0
+        if math.isfinite(self.reach):
+            reach = self.reach * np.maximum(middle, self.floor)
+            rows = np.clip(rows, middle - reach, middle + reach)
+        total = np.where(np.isfinite(rows), rows, 0.0).sum(axis=0)
         return np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
 
     def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:

@@ -15,7 +15,7 @@ from trimtab.forecasting.models import LastValue, Model, SeasonalNaive, demand
 FITS = 3
 ORIGINS = 60
 FEWEST_TO_LEARN = 8
-MARGIN = 0.03
+MARGIN = 0.05
 """How much better a later candidate must be than an earlier, simpler one."""
 
 
@@ -48,7 +48,7 @@ def choose(
     longest_period_seconds: float = 0.0,
     samples: FloatArray | None = None,
 ) -> Choice | NoChoice:
-    """The candidate with the least mean absolute error over the horizon, or an earlier one within 3 % of it.
+    """The candidate with the least mean absolute error over the horizon, or an earlier one within 5 % of it.
 
     The newest part of the series, at least 1.25 periods after its start, is forecast from about 60 origins. Models are
     fitted three times along it, and see the values, not more, up to each origin in between. ``samples`` (n, k) are
@@ -70,7 +70,8 @@ def choose(
     start = count - tested
     benchmark = SeasonalNaive(longest_period_seconds, 1, False) if period else LastValue()
     picked = series.values[:, None] if samples is None else samples
-    actual = demand(picked[np.arange(count), np.arange(count) * 7 % picked.shape[1]])
+    row, width = np.arange(count), picked.shape[1]
+    actual = demand(picked[row, (row + row // width) % width])
     paths = [_backtest(model, series, start, horizon_steps) for model in [benchmark, *candidates]]
     origins = _origins(start, count)
     targets = origins[:, None] + np.arange(1, horizon_steps + 1)

@@ -53,6 +53,24 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Baseline:
+    """What was off the curve before the change already, and how noisy it was; learned from before the change only."""
+
+    bias: float
+    """Mean residual, shrunk by its noise."""
+    bias_variance: float
+    gradient: FloatArray
+    """Share of the curve's own error that went into the bias, shape (p + 1,)."""
+    variance: float
+    """Of one residual."""
+    dof: float
+    rho: float
+    """Autocorrelation of neighbours ``step_seconds`` apart."""
+    pairs: int
+    step_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
     """Effects of one objective's trial."""
 
@@ -62,46 +80,58 @@ class Effects:
     """Against what the curve expects of the former operating point at the same load."""
     level: Mean
     """Mean residual after the change, nothing taken off."""
-    bias: float
-    """What was off the curve before the change already, shrunk by its noise."""
 
 
-def effects_of(curve: PerformanceCurve, before: Window, after: Window, former: Window) -> Effects | None:
+def baseline_of(curve: PerformanceCurve, before: Window) -> Baseline:
+    """The baseline from measurements before the change; the curve's own figures where there are fewer than three.
+
+    The bias is the posterior mean under a normal prior of ten per cent: a slow day or a curve that has aged is told
+    from noise as far as the measurements can.
+    """
+    residuals = before.residuals(curve)
+    variance, dof = curve.residual_std**2, _LENT_DOF / 2
+    if int(np.isfinite(residuals).sum()) < FEWEST:
+        return Baseline(0.0, BIAS_STD**2, np.zeros(curve.theta.size + 1), variance, dof, 0.0, 0, 0.0)
+    rho, pairs = lag_one(residuals)
+    mean = mean_of(residuals, rho, variance, dof)
+    shrink = BIAS_STD**2 / (BIAS_STD**2 + mean.variance)
+    return Baseline(
+        bias=shrink * mean.value,
+        bias_variance=shrink * mean.variance,
+        gradient=shrink * before.gradient(curve),
+        variance=mean.variance * mean.effective_samples,
+        dof=min(mean.dof, _LENT_DOF),
+        rho=rho,
+        pairs=pairs,
+        step_seconds=before.step_seconds,
+    )
+
+
+def effects_of(curve: PerformanceCurve, base: Baseline, after: Window, former: Window) -> Effects | None:
     """Effects of a change, or None where fewer than three measurements have a residual.
 
     ``former`` holds the values after the change at the operating points that the former one would have had. Residuals
-    cancel what load, replicas and size explain. What was off the curve already before the change (a slow day, a curve
-    that has aged) is taken off, shrunk by its own noise (the posterior mean under a normal prior of ten per cent), as a
-    difference in differences. The variance adds up: that of the mean, with samples counted by their autocorrelation;
-    that of the bias; and that of the curve itself, of which only the difference between the two operating points
-    counts. An interval is by Student's t.
+    cancel what load, replicas and size explain; the bias from before is taken off, as a difference in differences. The
+    variance adds up: that of the mean, with samples counted by their autocorrelation; that of the bias; and that of the
+    curve itself, of which only the difference between the two operating points counts. An interval is by Student's t.
     """
     residuals = after.residuals(curve)
     if int(np.isfinite(residuals).sum()) < FEWEST:
         return None
-    earlier = before.residuals(curve)
-    rho, rho_before = _correlations(residuals, earlier, after.step_seconds, before.step_seconds)
-    variance, dof = curve.residual_std**2, _LENT_DOF / 2
-    shrink, bias, bias_variance, base_gradient = 0.0, 0.0, BIAS_STD**2, np.zeros(curve.theta.size + 1)
-    if int(np.isfinite(earlier).sum()) >= FEWEST:
-        base = mean_of(earlier, rho_before, variance, dof)
-        base_gradient = before.gradient(curve)
-        shrink = BIAS_STD**2 / (BIAS_STD**2 + base.variance)
-        bias, bias_variance = shrink * base.value, shrink * base.variance
-        variance, dof = base.variance * base.effective_samples, min(base.dof, _LENT_DOF)
+    rho = _pooled_rho(residuals, after.step_seconds, base)
 
     def effect(window: Window, mean: Mean) -> Effect:
-        apart = window.gradient(curve) - shrink * base_gradient
-        margin = mean.margin(CONFIDENCE, bias_variance + float(apart @ curve.doubt @ apart))
-        value = mean.value - bias
+        apart = window.gradient(curve) - base.gradient
+        margin = mean.margin(CONFIDENCE, base.bias_variance + float(apart @ curve.doubt @ apart))
+        value = mean.value - base.bias
         return Effect(value, value - margin, value + margin)
 
-    level = mean_of(residuals, rho, variance, dof)
+    level = mean_of(residuals, rho, base.variance, base.dof)
     former_residuals = former.residuals(curve)
     against = Effect(0.0, -math.inf, math.inf)
     if int(np.isfinite(former_residuals).sum()) >= FEWEST:
-        against = effect(former, mean_of(former_residuals, rho, variance, dof))
-    return Effects(effect(after, level), against, level, bias)
+        against = effect(former, mean_of(former_residuals, rho, base.variance, base.dof))
+    return Effects(effect(after, level), against, level)
 
 
 def upper_at(curve: PerformanceCurve, effects: Effects, after: Window, load_per_replica: float, size: float) -> float:
@@ -112,12 +142,10 @@ def upper_at(curve: PerformanceCurve, effects: Effects, after: Window, load_per_
     return float(curve.badness.value(expected + effects.level.value + margin)[0])
 
 
-def _correlations(after: FloatArray, before: FloatArray, step: float, step_before: float) -> tuple[float, float]:
-    """(autocorrelation after, and before) of neighbours: few samples each, so pooled, allowing for the spacing."""
+def _pooled_rho(after: FloatArray, step: float, base: Baseline) -> float:
+    """Autocorrelation of neighbours after the change: few samples each, so pooled with that from before."""
     own, pairs = lag_one(after)
-    earlier, pairs_before = lag_one(before)
-    if pairs_before == 0:
-        return own, own
-    ratio = step / step_before if step > 0 and step_before > 0 else 1.0
-    pooled = (own * pairs + earlier**ratio * pairs_before) / (pairs + pairs_before)
-    return pooled, earlier
+    if base.pairs == 0:
+        return own
+    ratio = step / base.step_seconds if step > 0 and base.step_seconds > 0 else 1.0
+    return float((own * pairs + base.rho**ratio * base.pairs) / (pairs + base.pairs))

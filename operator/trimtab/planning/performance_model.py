@@ -126,8 +126,8 @@ def capacity_from_utilisation(cpu_cores_per_load: float, cpu_size: float, target
     ``cpu_cores_per_load`` is CPU in cores that one unit of load costs. Raises ValueError unless all are finite and
     above 0.
 
-    >>> capacity_from_utilisation(0.004, 0.5, 0.7)
-    87.5
+    >>> capacity_from_utilisation(0.005, 0.5, 0.6)
+    60.0
     """
     if not all(math.isfinite(v) and v > 0 for v in (cpu_cores_per_load, cpu_size, target_utilisation)):
         raise ValueError(

@@ -15,7 +15,7 @@ from trimtab.domain.run import Measurement
 from trimtab.domain.series import FloatArray
 from trimtab.domain.units import format_number
 from trimtab.planning.badness import Badness
-from trimtab.planning.effects import Effects, Window, effects_of
+from trimtab.planning.effects import Effects, Window, baseline_of, effects_of
 from trimtab.planning.performance_curve import NotLearned, PerformanceCurve
 
 Result = Literal["Pass", "Fail", "NoTraffic", "Error"]
@@ -165,18 +165,15 @@ def evidence_of(trial: Trial, objective: Objective) -> Evidence:
     former = Window(
         after.values, _per(trial.after.load, trial.former.replicas), _sizes(former_size), after.step_seconds
     )
-    badness = (
-        curve.badness
-        if curve
-        else Badness.of(objective.max is not None, objective.threshold, np.append(before.values, after.values))
-    )
-    effects = effects_of(curve, before, after, former) if curve else None
+    # What a sample counts for must not depend on later ones: scale and bias come from before the change.
+    badness = curve.badness if curve else Badness.of(objective.max is not None, objective.threshold, before.values)
     beyond = badness.beyond(after.values, objective.threshold, trial.tolerance)
-    to_blame = beyond
+    to_blame, effects = beyond, None
     if curve is not None and len(trial.after):
-        bias = effects.bias if effects else 0.0
-        level = curve.log_expected(former.load_per_replica, former.cpu_size)[0] + bias
-        to_blame = beyond & ~badness.beyond(badness.value(level), objective.threshold, trial.tolerance)
+        base = baseline_of(curve, before)
+        effects = effects_of(curve, base, after, former)
+        level = badness.value(curve.log_expected(former.load_per_replica, former.cpu_size)[0] + base.bias)
+        to_blame = beyond & ~badness.beyond(level, objective.threshold, trial.tolerance)
     return Evidence(
         objective=objective,
         curve=curve,

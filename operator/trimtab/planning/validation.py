@@ -33,8 +33,9 @@ Power. With spread s of a log value and autocorrelation r, n samples are worth a
 r = 0.5 are worth 14; with sixty from before the change the effect has standard error 0.053 and a margin of 0.09. Rule 2
 alone (tolerance 0.049) would pass one good change in five. Rule 3 costs a good change the five per cent by which its
 lower bound errs, and the room that it needs at the peak is there: a plan that holds its threshold with probability q
-leaves z(q) s, 0.19 for q = 0.9. A change 30 % worse (0.26) lies 2.3 standard errors above the margin of rule 1. Measured
-over 200 seeded trials each, under load that doubles or falls to a quarter (as in tests/planning/test_validation.py):
+leaves z(q) s, 0.19 for q = 0.9. A change 30 % worse (0.26) lies 2.3 standard errors above the margin of rule 1.
+Measured over 200 seeded trials each, sixty samples before the change, under load that doubles or falls to a quarter (as
+in tests/planning/test_validation.py):
 
     ===========  ====  ====  =====================  ====================
     samples      s     r     good: pass, fail       30 % worse: fail, pass

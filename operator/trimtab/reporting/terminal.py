@@ -8,6 +8,7 @@ from typing import Final
 import yaml
 from rich.console import Group, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -29,21 +30,20 @@ _CONDITION_STYLE: Final = {"True": "green", "False": "yellow", "Unknown": "dim"}
 
 
 def overview(policies: Iterable[Policy], runs: Iterable[Run], *, namespaced: bool, now: float) -> RenderableType:
-    """A table of policies, each with its runs below it, newest last."""
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    columns = ["NAMESPACE"] if namespaced else []
-    columns += ["NAME", "TARGET", "MODE", "REPLICAS", "OBJECTIVES", "STATE", "AGE"]
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column not in ("STATE", "NAME"))
+    """Policies in aligned columns, each with its state in a sentence and its runs below, newest last."""
     by_policy: dict[tuple[str, str], list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.created_at):
         by_policy.setdefault((run.namespace, run.policy_name), []).append(run)
-    for policy in sorted(policies, key=lambda policy: policy.key):
-        table.add_row(*_policy_row(policy, namespaced, now))
-        mine = by_policy.get(policy.key, [])
-        for run in mine:
-            table.add_row(*_run_row(run, namespaced, now, last=run is mine[-1]))
-    return table
+    ordered = sorted(policies, key=lambda policy: policy.key)
+    header = (*(("NAMESPACE",) if namespaced else ()), "NAME", "TARGET", "MODE", "REPLICAS", "OBJECTIVES", "AGE")
+    rows = [_policy_cells(policy, namespaced, now) for policy in ordered]
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines: list[RenderableType] = [Text(_aligned(header, widths), style="bold", no_wrap=True)]
+    for policy, row in zip(ordered, rows, strict=True):
+        lines.append(Text(_aligned(row, widths), no_wrap=True))
+        lines.append(Padding(_state(policy), (0, 0, 0, 2)))
+        lines += [Padding(_run_line(run, now), (0, 0, 0, 2)) for run in by_policy.get(policy.key, [])]
+    return Group(*lines)
 
 
 def explanation(policy: Policy, runs: Sequence[Run]) -> RenderableType:
@@ -110,45 +110,43 @@ def age(seconds: float) -> str:
     return f"{seconds // 86400}d{seconds % 86400 // 3600}h"
 
 
-def _policy_row(policy: Policy, namespaced: bool, now: float) -> list[RenderableType]:
-    cells: list[RenderableType] = [policy.namespace] if namespaced else []
+def _policy_cells(policy: Policy, namespaced: bool, now: float) -> tuple[str, ...]:
+    cells = (policy.namespace, policy.name) if namespaced else (policy.name,)
     if isinstance(policy.spec, InvalidSpec):
-        state = Text(f"InvalidSpec: {policy.spec.message}", style="red")
-        return [*cells, Text(policy.name, style="bold"), "", "", "", "", state, age(now - policy.created_at)]
-    ready = next((condition for condition in policy.status.conditions if condition.type == "Ready"), None)
-    state = Text("not evaluated yet", style="dim")
-    if ready is not None:
-        state = Text(f"{ready.reason}: {ready.message}", style=_CONDITION_STYLE[ready.status])
-    target = policy.spec.target_ref
-    return [
+        return (*cells, "", "", "", "", age(now - policy.created_at))
+    target, summary = policy.spec.target_ref, policy.status.summary
+    return (
         *cells,
-        Text(policy.name, style="bold"),
-        f"{target.kind.value.lower()[:6]}/{target.name}",
+        f"{target.kind.value.lower()}/{target.name}",
         policy.spec.mode.value,
-        policy.status.summary.replicas,
-        policy.status.summary.objectives,
-        state,
+        summary.replicas,
+        summary.objectives,
         age(now - policy.created_at),
-    ]
+    )
 
 
-def _run_row(run: Run, namespaced: bool, now: float, *, last: bool) -> list[RenderableType]:
-    cells: list[RenderableType] = [""] if namespaced else []
-    summary = run.status.summary
-    state = Text(run.phase.value, style=_PHASE_STYLE.get(run.phase, "cyan"))
+def _state(policy: Policy) -> Text:
+    if isinstance(policy.spec, InvalidSpec):
+        return Text(f"InvalidSpec: {policy.spec.message}", style="red")
+    ready = next((condition for condition in policy.status.conditions if condition.type == "Ready"), None)
+    if ready is None:
+        return Text("not evaluated yet", style="dim")
+    if ready.status == "True":
+        return Text(ready.message, style="green")
+    return Text(f"{ready.reason}: {ready.message}", style=_CONDITION_STYLE[ready.status])
+
+
+def _run_line(run: Run, now: float) -> Text:
+    line = Text(f"└─ {run.name}  ")
+    line.append(run.phase.value, style=_PHASE_STYLE.get(run.phase, "cyan"))
+    line.append(f"  {run.status.summary.change}  {age(now - run.created_at)}")
     if run.status.timeline:
-        state.append(f": {run.status.timeline[-1].reason}", style="default")
-    branch = "└─" if last else "├─"
-    return [
-        *cells,
-        f"{branch} {run.name}",
-        "",
-        "run",
-        summary.change,
-        summary.verdict,
-        state,
-        age(now - run.created_at),
-    ]
+        line.append(f"  {run.status.timeline[-1].reason}", style="dim")
+    return line
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:

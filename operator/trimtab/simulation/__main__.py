@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 import yaml
 from kubernetes.aio.config import ConfigException
 from pydantic import ValidationError
@@ -30,6 +31,7 @@ _HPA_TARGET = 0.6
 
 def main(arguments: list[str]) -> int:
     """Run a command line; returns the exit code: 2 for what the user has to mend."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     parser = _backfill_parser() if arguments[:1] == ["backfill"] else _live_parser()
     options = parser.parse_args(arguments[1:] if arguments[:1] == ["backfill"] else arguments)
     try:

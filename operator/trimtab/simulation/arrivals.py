@@ -43,7 +43,8 @@ class Shape(BaseModel):
 
     def rate(self, seconds: FloatArray) -> FloatArray:
         """Requests/s at `seconds` since the origin, same shape, never negative."""
-        rates = self.smooth(np.asarray(seconds, dtype=np.float64))
+        seconds = np.asarray(seconds, dtype=np.float64)
+        rates = self.smooth(seconds)
         if self.noise:
             rates = rates * (1 + self.noise * normal(self.seed, np.floor(seconds / self.noise_seconds)))
         return np.maximum(rates, 0.0)
@@ -90,8 +91,7 @@ class Step(Shape):
 
 
 class Diurnal(Shape):
-    """A sinusoid between `low` and `high` with its peak at `peak_seconds` into each period, times a factor for
-    the weekday.
+    """A sinusoid from `low` to `high`, its peak at `peak_seconds` into each period, times a factor for the weekday.
 
     The factors apply to periods as days: with `period_seconds: 1440` a week passes in 168 minutes.
     """
@@ -113,8 +113,7 @@ class Diurnal(Shape):
 
 
 class Spikes(Shape):
-    """Bursts of `height` requests/s that return every `every_seconds`, zero between; add them to another shape
-    with `Sum`."""
+    """Bursts of `height` requests/s that return every `every_seconds`, zero between; to be added to others by `Sum`."""
 
     kind: Literal["Spikes"] = "Spikes"
     height: float = Field(ge=0)
@@ -129,8 +128,7 @@ class Spikes(Shape):
 
 
 class Trace(Shape):
-    """A recorded series from a CSV file (`csvtrace.read_trace` lists the forms), played at `speed`, repeated
-    for ever.
+    """A recorded series from a CSV file (`csvtrace.read_trace` lists the forms), played at `speed`, repeated for ever.
 
     A relative path counts from the `folder` of the validation context, else from the working directory.
     Construction reads the file: a bad row raises a validation error that names file, line and value.

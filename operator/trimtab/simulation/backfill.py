@@ -8,9 +8,7 @@ from typing import TextIO
 
 import numpy as np
 
-from trimtab.simulation.exposition import (
-    number,
-)
+from trimtab.simulation.exposition import number
 from trimtab.simulation.plans import Plan
 from trimtab.simulation.recording import Recorder, SeriesLog, Written
 from trimtab.simulation.scenario import Scenario, SimulatedService
@@ -33,8 +31,7 @@ def backfill(
     plan: Callable[[SimulatedService], Plan],
     live_pods: LivePods | None = None,
 ) -> Written:
-    """Write what a Prometheus would have scraped of the scenario every `step_seconds` in (start, end], Unix
-    seconds.
+    """Write what a Prometheus would have scraped of the scenario every `step_seconds` in (start, end], Unix seconds.
 
     `plan` makes each service's plan of replicas. With `live_pods` (by namespace and service) history starts
     with their number and size, and the pods that are there at the end carry their names, so that series go on

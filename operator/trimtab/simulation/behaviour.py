@@ -11,8 +11,7 @@ MIN_USABLE_CORES = 0.001
 
 
 class Cliff(BaseModel):
-    """Below a CPU limit a pod becomes slower than its share of CPU explains (fewer GC threads, throttled
-    locks)."""
+    """Below a CPU limit a pod becomes slower than its share of CPU explains (fewer GC threads, throttled locks)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

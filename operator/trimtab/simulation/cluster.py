@@ -38,7 +38,8 @@ View = TypeVar("View")
 class Shelf(Generic[View]):
     """The objects of one kind, by (namespace, name)."""
 
-    def __init__(self, parse: Callable[[JsonObject], View]) -> None:
+    def __init__(self, kind: str, parse: Callable[[JsonObject], View]) -> None:
+        self.kind = kind
         self.items: dict[Key, View] = {}
         self.version = 0
         self.listed: set[str] = set()
@@ -67,10 +68,10 @@ class ClusterPicture:
         self.services = {
             it.key: Service(it.name, it.namespace, it.model, it.arrivals, scenario.origin) for it in scenario.services
         }
-        self.pods = Shelf(pod_view)
-        self.replica_sets = Shelf(replica_set_view)
-        self.deployments = Shelf(partial(workload_view, kind="Deployment"))
-        self.stateful_sets = Shelf(partial(workload_view, kind="StatefulSet"))
+        self.pods = Shelf("pods", pod_view)
+        self.replica_sets = Shelf("replicasets", replica_set_view)
+        self.deployments = Shelf("deployments", partial(workload_view, kind="Deployment"))
+        self.stateful_sets = Shelf("statefulsets", partial(workload_view, kind="StatefulSet"))
         self._scenario = scenario
         self._configs: dict[tuple[str, str, str], SimulatedService] = {
             (it.namespace, it.kind, it.name): it for it in scenario.services
@@ -80,8 +81,7 @@ class ClusterPicture:
         self._facts: dict[Key, tuple[PodView, list[Sample]]] = {}
 
     def sync(self, now: float) -> None:
-        """Bring the simulated pods in line with what was seen: who is there, who serves, and with which
-        limits."""
+        """Bring the simulated pods in line with what was seen: who is there, who serves, and with which limits."""
         versions = (self.pods.version, self.replica_sets.version)
         if versions == self._seen:
             return
@@ -140,8 +140,7 @@ class ClusterPicture:
             )
 
     def calls(self, api: client.ApiClient) -> Iterator[tuple[str, Shelf[Any], Callable[..., Any]]]:
-        """For each namespace and kind: where its objects go, and the client's method that lists and watches
-        them."""
+        """For each namespace and kind: where its objects go, and the client's method that lists and watches them."""
         core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
         methods: list[tuple[Shelf[Any], Callable[..., Any]]] = [
             (self.pods, core.list_namespaced_pod_without_preload_content),
@@ -171,10 +170,9 @@ async def look(picture: ClusterPicture, api: client.ApiClient, now: float) -> No
 
 
 def followers(picture: ClusterPicture, api: client.ApiClient) -> list[Callable[[], Any]]:
-    """Coroutine functions that keep the picture current, one for each namespace and kind; each runs until
-    cancelled."""
+    """Coroutine functions that keep the picture current, one for each namespace and kind; each runs until cancelled."""
     return [
-        partial(follow, call, partial(shelf.replace, namespace), shelf.apply)
+        partial(follow, f"{namespace}/{shelf.kind}", call, partial(shelf.replace, namespace), shelf.apply)
         for namespace, shelf, call in picture.calls(api)
     ]
 

@@ -42,8 +42,7 @@ class Playback:
         return self.rates_per_second[np.searchsorted(self.starts_seconds, moments, side="right") - 1]
 
     def window(self, offset_seconds: float = 0.0, duration_seconds: float | None = None) -> "Playback":
-        """The part that starts at `offset_seconds`, as a trace of its own. Raises TraceError when nothing is
-        left."""
+        """The part that starts at `offset_seconds`, as a trace of its own. Raises TraceError when nothing is left."""
         if not 0 <= offset_seconds < self.duration_seconds:
             raise TraceError(f"offset {offset_seconds} s lies outside a trace of {self.duration_seconds} s")
         left = self.duration_seconds - offset_seconds

@@ -51,8 +51,7 @@ _UNITS = {"cpu": "core", "memory": "byte"}
 
 
 class Sample(NamedTuple):
-    """A value, or for history one a time: the family, what its sample's name adds (`_bucket`), the labels as
-    text."""
+    """A value, or for history one a time: the family, what its sample's name adds (`_bucket`), the labels as text."""
 
     family: str
     suffix: str
@@ -60,14 +59,14 @@ class Sample(NamedTuple):
     value: float | FloatArray
 
 
-def pod_labels(view: PodView) -> str:
+def _pod_labels(view: PodView) -> str:
     """The labels that kube-state-metrics gives to everything about a pod."""
     return f'namespace="{view.namespace}",pod="{view.name}",uid="{view.uid}"'
 
 
 def pod_facts(view: PodView) -> Iterator[Sample]:
     """What kube-state-metrics says of a pod, but for its readiness and restarts."""
-    labels = pod_labels(view)
+    labels = _pod_labels(view)
     yield Sample("kube_pod_owner", "", f"{labels},{_owner(view)}", 1)
     created_by = f'created_by_kind="{view.owner_kind}",created_by_name="{view.owner_name}"'
     place = f'node="{view.node}",host_ip="{view.host_ip}",pod_ip="{view.pod_ip}"'
@@ -87,7 +86,7 @@ def _owner(view: PodView | OwnerView) -> str:
 
 
 def _resources(view: PodView, container: ContainerView) -> Iterator[Sample]:
-    labels = f'{pod_labels(view)},container="{container.name}",node="{view.node}"'
+    labels = f'{_pod_labels(view)},container="{container.name}",node="{view.node}"'
     for family, amounts in (
         ("kube_pod_container_resource_requests", container.requests),
         ("kube_pod_container_resource_limits", container.limits),
@@ -99,7 +98,7 @@ def _resources(view: PodView, container: ContainerView) -> Iterator[Sample]:
 
 def pod_readiness(view: PodView, pod: Pod | None, now: float) -> Iterator[Sample]:
     """Readiness and restarts of a pod; `pod`, where it is simulated, adds its kills for memory."""
-    labels = pod_labels(view)
+    labels = _pod_labels(view)
     down = pod is not None and pod.down_until > now
     ready_at = pod.ready_since if pod is not None and pod.restarts else view.ready_at
     ready = view.ready_at is not None and not view.terminating and not down
@@ -154,8 +153,7 @@ def workload_facts(view: WorkloadView) -> Iterator[Sample]:
 def service_samples(
     namespace: str, name: str, requests: FloatArray, buckets: FloatArray, latency_seconds: float | FloatArray
 ) -> Iterator[Sample]:
-    """Requests by CODES, latency by BUCKETS_SECONDS (cumulative) and the sum of all times; for history with a
-    second axis."""
+    """Requests by CODES, latency by BUCKETS_SECONDS and the sum of all times; for history with a second axis."""
     labels = f'namespace="{namespace}",service="{name}"'
     for code, count in zip(CODES, np.floor(requests), strict=True):
         yield Sample("http_requests_total", "", f'{labels},code="{code}"', count)

@@ -1,5 +1,4 @@
-"""Faults to put into a live simulation while it runs: metrics that are wrong or missing, and services that are
-slow."""
+"""Faults to put into a live simulation while it runs: metrics that are wrong or missing, and services that are slow."""
 
 import math
 from collections.abc import Iterable, Iterator

@@ -32,8 +32,7 @@ _BISECTIONS = 22
 
 @dataclass(frozen=True)
 class Latency:
-    """Distribution of the time of a request. All fields have one shape (groups, steps); seconds and
-    1/seconds."""
+    """Distribution of the time of a request. All fields have one shape (groups, steps); seconds and 1/seconds."""
 
     shift_seconds: FloatArray
     a: FloatArray
@@ -92,8 +91,7 @@ def sojourn(arrivals: FloatArray, capacity: FloatArray, servers: FloatArray, shi
 
 @dataclass(frozen=True)
 class Answers:
-    """The requests answered in each step of one service: a mixture over its groups of pods, cut off at the
-    timeout.
+    """The requests answered in each step of one service: a mixture over its groups of pods, cut off at the timeout.
 
     `latency` has shape (groups, steps); `answered` (served, whether in time or not) and `abandoned` (given up
     while waiting) are requests, same shape; `timeout_seconds` is where clients give up. Requests turned away at
@@ -106,8 +104,7 @@ class Answers:
     timeout_seconds: FloatArray
 
     def quantiles(self, *probabilities: float) -> FloatArray:
-        """The times within which those shares of the requests of each step end: seconds, shape (probabilities,
-        steps).
+        """The times within which those shares of the requests of each step end: seconds, shape (probabilities, steps).
 
         NaN in steps without requests.
         """
@@ -123,16 +120,14 @@ class Answers:
         return np.where(ended > 0, high, np.nan)
 
     def _ceiling(self, shares: FloatArray) -> FloatArray:
-        """A bound that at most `shares` exceed: wait and service of a group each exceed their part with half of
-        it at most."""
+        """A bound that at most `shares` exceed: wait and service each exceed their part with half of it at most."""
         rates = 1 / self.latency.service_rate + 1 / self.latency.queue_rate
         bounds: FloatArray = self.latency.shift_seconds + np.log(2 / shares)[:, None] * rates
-        timeout = self.timeout_seconds.max() if self.timeout_seconds.size else 0.0
+        timeout = float(self.timeout_seconds.max())
         return np.where(self.abandoned.any(axis=0), timeout, np.minimum(bounds.max(axis=1), timeout))
 
     def within(self, edges_seconds: FloatArray) -> FloatArray:
-        """Requests that ended within each edge: shape (groups, steps, edges), never falling from edge to
-        edge."""
+        """Requests that ended within each edge: shape (groups, steps, edges), never falling from edge to edge."""
         tails = self.latency.part(..., None).tail(edges_seconds)
         total = (self.answered + self.abandoned)[..., None]
         cut = edges_seconds >= self.timeout_seconds[..., None]

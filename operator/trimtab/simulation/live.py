@@ -1,5 +1,4 @@
-"""The live simulation: real workloads on an API server, the model at wall-clock, `/metrics` for Prometheus to
-scrape."""
+"""The live simulation: real workloads on an API server, the model at wall-clock, and `/metrics` for Prometheus."""
 
 import asyncio
 import json
@@ -24,6 +23,7 @@ from trimtab.simulation.scenario import Scenario
 TICK_SECONDS = 0.25
 
 _LONGEST_STEP_SECONDS = 1.0
+_SHUTDOWN_SECONDS = 1.0
 _LONGEST_CATCH_UP_SECONDS = 300.0
 
 log = structlog.get_logger(__name__)
@@ -126,7 +126,7 @@ async def live(
     """
     simulation = LiveSimulation(scenario, clock)
     api = await connect(kubeconfig)
-    runner = web.AppRunner(simulation.application(), access_log=None)
+    runner = web.AppRunner(simulation.application(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     target = None
     try:
         await runner.setup()
@@ -186,8 +186,7 @@ async def _tick_for_ever(simulation: LiveSimulation, tick_seconds: float) -> Non
 
 
 def _register(folder: Path, address: str, labels: dict[str, str]) -> Path:
-    """Write the file that Prometheus discovers targets from; renamed into place so that it is never seen
-    half-written."""
+    """Write the file that Prometheus discovers targets from, renamed into place so that it is never seen in part."""
     path = folder / f"trimtab-simulation-{address.rpartition(':')[2]}.json"
     content = [{"targets": [address], "labels": labels}]
     draft = path.with_suffix(".tmp")

@@ -1,5 +1,4 @@
-"""What a pod of a service does with the requests it is sent: one pure step, for the live and the virtual clock
-alike.
+"""What a pod of a service does with the requests it is sent: one pure step, for the live and the virtual clock alike.
 
 `step` works on arrays of shape (groups, steps). A group stands for pods that are alike (same service, limits,
 backlog, age); the values are those of one pod of it. The formulas, and where each comes from, are in
@@ -53,8 +52,7 @@ class Parameters(NamedTuple):
 
 
 class PodGroups(NamedTuple):
-    """Groups of pods that are alike, at the start of a step; each field has shape (groups, 1) and is meant for
-    one pod."""
+    """Groups of like pods at the start of a step; each field has shape (groups, 1) and is meant for one pod."""
 
     cpu_limit_cores: FloatArray
     memory_limit_bytes: FloatArray  # infinite where there is no limit
@@ -146,14 +144,12 @@ def step(
 
 
 def answers(parameters: Parameters, outcome: Outcome) -> Answers:
-    """The requests of each step with the distribution of their times, as clients see them (up to the
-    timeout)."""
+    """The requests of each step with the distribution of their times, as clients see them (up to the timeout)."""
     return Answers(outcome.latency, outcome.served, outcome.abandoned, parameters.timeout_seconds)
 
 
 def _slowdown(parameters: Parameters, pods: PodGroups, seconds: FloatArray, step_seconds: float) -> FloatArray:
-    """Cost of a request relative to a warm pod above the cliff: cliff x cold start x noise. Shape (groups,
-    steps)."""
+    """Cost of a request relative to a warm pod above the cliff: cliff x cold start x noise. Shape (groups, steps)."""
     age = pods.ready_for_seconds + np.arange(len(seconds)) * step_seconds
     cold = 1 + (parameters.cold_slowdown - 1) * np.clip(1 - age / parameters.cold_seconds, 0.0, 1.0)
     cliff = np.where(pods.cpu_limit_cores < parameters.cliff_below_cores, parameters.cliff_slowdown, 1.0)
@@ -175,8 +171,7 @@ class _Flow(NamedTuple):
 def _drain(
     parameters: Parameters, backlog: FloatArray, arrived: FloatArray, servable: FloatArray, capacity: FloatArray
 ) -> _Flow:
-    """The fluid queue: what a pod cannot serve in a step waits for the next one, as far as there is room and
-    patience."""
+    """The fluid queue: what cannot be served in a step waits for the next, as far as there is room and patience."""
     room = np.minimum(parameters.queue_limit, capacity * parameters.timeout_seconds)
     before, after = np.zeros_like(servable), np.zeros_like(servable)
     for row in np.flatnonzero((backlog[:, 0] > 0) | (arrived > servable).any(axis=1)):

@@ -1,5 +1,4 @@
-"""Repeatable noise: a hash of (seed, bucket), so that a value depends on its time alone, never on what was
-drawn before.
+"""Repeatable noise: a hash of (seed, bucket), so that a value depends on its time and not on earlier draws.
 
 The hash is the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
 generators", OOPSLA 2014). History that is filled in afterwards and values seen live agree because both ask for

@@ -1,5 +1,4 @@
-"""How many replicas a workload has in the course of a virtual run: what a fixed number, an HPA or chance would
-set."""
+"""How many replicas a workload has in the course of a virtual run: what a fixed number, an HPA or chance would set."""
 
 import math
 from collections import deque

@@ -164,8 +164,7 @@ class Recorder:
 
 
 def _view(workload: VirtualWorkload, member: VirtualPod, live: PodView | None, replica_set: str) -> PodView:
-    """A virtual pod as the API server would show it; with the identity of a live one where it stands for
-    that."""
+    """A virtual pod as the API server would show it; with the identity of a live one where it stands for that."""
     pod, namespace = member.pod, workload.config.namespace
     state: dict[str, Any] = {
         "created_at": member.created_at,

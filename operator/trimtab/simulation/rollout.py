@@ -30,8 +30,7 @@ class Plan:
 def plan_deployment(
     members: Sequence[Member], replicas: int, next_ordinal: int, max_surge: float, max_unavailable: float
 ) -> Plan:
-    """The next moves towards `replicas` current pods; `max_surge` and `max_unavailable` are shares of the
-    replicas.
+    """The next moves towards `replicas` current pods; `max_surge` and `max_unavailable` are shares of the replicas.
 
     Of surplus pods those that are not ready go first, then the youngest; new ones count from `next_ordinal`.
 
@@ -56,10 +55,10 @@ def plan_deployment(
 
 
 def plan_statefulset(members: Sequence[Member], replicas: int) -> Plan:
-    """The next move: remove the highest ordinal above `replicas`, fill the lowest gap, or replace the highest
-    outdated pod.
+    """The next move: remove the highest ordinal above `replicas`, fill the lowest gap, or replace an outdated pod.
 
-    While a pod is not ready only outdated pods that are not ready either are replaced.
+    The outdated pod with the highest ordinal goes first. While a pod is not ready, only outdated pods that are not
+    ready either are replaced.
     """
     surplus = [member for member in members if member.ordinal >= replicas]
     if surplus:

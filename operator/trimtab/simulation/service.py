@@ -76,8 +76,7 @@ class Service:
         self.hand_over(pod, now)
 
     def hand_over(self, pod: Pod, now: float) -> None:
-        """Send what waits in `pod` to the other pods that serve, in equal parts; without any it is lost
-        (503)."""
+        """Send what waits in `pod` to the other pods that serve, in equal parts; without any it is lost (503)."""
         others = [other for other in self.pods.values() if other is not pod and other.serves_at(now)]
         for other in others:
             other.backlog_requests += pod.backlog_requests / len(others)
@@ -121,16 +120,14 @@ class Observation:
         return ended
 
     def answers(self) -> Answers | None:
-        """The latency of the requests that were answered or given up, over all pods; None without a serving
-        pod."""
+        """The latency of the requests that were answered or given up, over all pods; None without a serving pod."""
         if self.outcome is None:
             return None
         one = answers(Parameters.of([self.service.model]), self.outcome)
         return Answers(one.latency, one.answered * self.counts(), one.abandoned * self.counts(), one.timeout_seconds)
 
     def percentiles(self, *probabilities: float) -> FloatArray:
-        """Latency that those shares of the requests of each step stay within: seconds, shape (probabilities,
-        steps).
+        """Latency that those shares of the requests of each step stay within: seconds, shape (probabilities, steps).
 
         NaN in steps without requests.
         """

@@ -23,8 +23,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Signals:
-    """What was recorded of a workload, one value a step; every array has shape (steps,) and must not be written
-    to.
+    """What was recorded of a workload, one value a step; every array has shape (steps,) and must not be written to.
 
     `seconds` are the ends of the steps, Unix time. `p50` and `p99` are the latency of the requests that ended
     in the step (NaN without any); `error_ratio` counts 5xx of all that ended; `cpu_cores` and `memory_bytes`

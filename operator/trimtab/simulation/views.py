@@ -1,5 +1,4 @@
-"""What the metrics say about pods and workloads, apart from how it came to be known (API server or virtual
-cluster)."""
+"""What the metrics say about pods and workloads, apart from how it came to be known (API server or virtual cluster)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ContainerView:
-    """A container with its requests and limits: resource name to cores or bytes. `restarts` as the API server
-    counts."""
+    """A container, its requests and limits (resource name to cores or bytes), and restarts as the API server counts."""
 
     name: str
     requests: Mapping[str, float]
@@ -24,8 +22,7 @@ class ContainerView:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod. Times are Unix seconds, None while they have not come; the owner is its controller, empty without
-    one."""
+    """A pod. Times are Unix seconds, None while they have not come; the owner is its controller, empty without one."""
 
     namespace: str
     name: str
@@ -71,8 +68,7 @@ class WorkloadView:
 
 
 def pod_view(raw: JsonObject) -> PodView:
-    """A pod as the API server returns it. Resources are those in force (status) where the kubelet reports
-    them."""
+    """A pod as the API server returns it. Resources are those in force (status) where the kubelet reports them."""
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
     owner_kind, owner_name = _controller(metadata)
     ready: JsonObject = next((it for it in status.get("conditions", ()) if it["type"] == "Ready"), {})

@@ -1,5 +1,4 @@
-"""A cluster in virtual time: the same model, with pods that start, roll and scale, and a clock that only
-`advance` moves."""
+"""A cluster in virtual time: pods that start, roll and scale under the same model; only `advance` moves its clock."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -92,6 +91,11 @@ class VirtualWorkload:
         ready = self.ready_replicas == self.replicas == len(self.pods)
         return ready and all(member.revision == self.revision for member in self.pods.values())
 
+    @property
+    def replica_set(self) -> str:
+        """Name of the ReplicaSet of the present revision of a Deployment."""
+        return f"{self.config.name}-{letters(f'{self.config.namespace}/{self.config.name}/{self.revision}', 10)}"
+
     def scale(self, replicas: int) -> None:
         """Ask for another number of pods. Raises ValueError below 0."""
         if replicas < 0:
@@ -101,8 +105,7 @@ class VirtualWorkload:
     def resize(
         self, cpu_cores: float | None = None, memory_bytes: float | None = None, *, in_place: bool = False
     ) -> None:
-        """Ask for another size of each pod (None leaves a value): by a rolling update, or in place without a
-        restart.
+        """Ask for another size of each pod (None leaves a value): by a rolling update, or in place without a restart.
 
         Raises ValueError for a size that is not above 0.
         """
@@ -125,8 +128,7 @@ class VirtualWorkload:
             pass
 
     def stretches(self, seconds: float) -> Iterator[Observation]:
-        """As `advance`, stopping after each stretch in which the set of serving pods stayed the same, for a
-        look at the pods."""
+        """As `advance`, stopping after each stretch with the same serving pods, for a look at them."""
         steps = round(seconds / self.step_seconds)
         if steps < 0 or abs(steps * self.step_seconds - seconds) > 1e-6:
             raise ValueError(f"{seconds} s is not a whole number of steps of {self.step_seconds} s")
@@ -181,11 +183,6 @@ class VirtualWorkload:
         pod.serving, pod.ready_since = ready_at <= self.now, ready_at
         self.service.pods[name] = pod
         self.pods[name] = VirtualPod(pod, ordinal, self.revision, created_at, ready_at)
-
-    @property
-    def replica_set(self) -> str:
-        """Name of the ReplicaSet of the present revision of a Deployment."""
-        return f"{self.config.name}-{letters(f'{self.config.namespace}/{self.config.name}/{self.revision}', 10)}"
 
     def _record(self, observation: Observation) -> None:
         steps, outcome = len(observation.seconds), observation.outcome

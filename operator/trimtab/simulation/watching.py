@@ -37,11 +37,12 @@ async def list_objects(call: Callable[..., Awaitable[Any]]) -> tuple[list[JsonOb
 
 
 async def follow(
+    what: str,
     call: Callable[..., Awaitable[Any]],
     replace: Callable[[list[JsonObject]], None],
     apply: Callable[[str, JsonObject], None],
 ) -> None:
-    """Keep a picture of what `call` lists; runs until cancelled.
+    """Keep a picture of what `call` lists (`what`, for the log); runs until cancelled.
 
     `replace` gets the whole list at the start and whenever the watch was lost, `apply` each event (ADDED,
     MODIFIED or DELETED) with its object. While the API server cannot be reached the last picture stands; it is
@@ -56,7 +57,7 @@ async def follow(
             while version:
                 version = await _watch(call, version, apply)
         except (aiohttp.ClientError, OSError, TimeoutError, ListError, json.JSONDecodeError) as error:
-            log.warning("watch_lost", error=str(error) or type(error).__name__, retry_seconds=delay_seconds)
+            log.warning("watch_lost", what=what, error=str(error) or type(error).__name__, retry_seconds=delay_seconds)
             await asyncio.sleep(delay_seconds)
             delay_seconds = min(2 * delay_seconds, _LONGEST_DELAY_SECONDS)
 
