@@ -18,6 +18,7 @@ import yaml
 from cluster import commands, identities, kwok, layout
 from cluster.api import ApiClient
 from cluster.build import ensure
+from cluster.errors import StateError
 from cluster.ports import HOST, is_listening, with_free_port
 from cluster.processes import Component, spawn, stop_all, wait_until
 
@@ -114,8 +115,14 @@ class ControlPlane:
         return identities.write_kubeconfig(target, self.server, self.ca_file, name, token)
 
     def component(self, name: str) -> Component:
-        """The process of that name, such as `kube-apiserver`, to suspend and resume or to send a signal."""
-        return next(component for component in self.components if component.name == name)
+        """The process of that name, such as `kube-apiserver`, to suspend and resume or to send a signal.
+
+        Raises StateError when none of that name was started by this object.
+        """
+        for component in self.components:
+            if component.name == name:
+                return component
+        raise StateError(f"no component {name!r} was started here; there are {[c.name for c in self.components]}")
 
     def client(self) -> ApiClient:
         """A small client with the administrator's rights."""

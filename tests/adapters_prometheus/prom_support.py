@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -71,8 +72,10 @@ class Server:
 
 
 @contextmanager
-def serving(reply: Callable[[dict[str, str]], tuple[int, bytes, float]]) -> Iterator[Server]:
-    """A server on the loopback address that lives as long as the block."""
+def serving(
+    reply: Callable[[dict[str, str]], tuple[int, bytes, float]], certificate: tuple[Path, Path] | None = None
+) -> Iterator[Server]:
+    """A server on the loopback address that lives as long as the block; with a certificate and its key it speaks TLS."""
     told = Server(reply)
     ended = threading.Event()
 
@@ -95,7 +98,11 @@ def serving(reply: Callable[[dict[str, str]], tuple[int, bytes, float]]) -> Iter
             """Stays silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    told.url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

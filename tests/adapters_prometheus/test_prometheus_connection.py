@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +93,25 @@ def test_no_server(url: str, message: str) -> None:
     assert isinstance(outcome, QueryFailed)
     assert outcome.kind is FailureKind.UNREACHABLE
     assert outcome.message.startswith(message)
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_server_is_trusted_by_the_certificate_authority_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    with serving(always(), (certificate, key)) as server:
+        untrusted = asked(server.url, retries=0)
+        assert isinstance(untrusted, QueryFailed)
+        assert "certificate" in untrusted.message
+        assert asked(server.url, insecure_skip_verify=True) == RangeAnswer(())
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none"))
+        assert asked(server.url, ca_file=certificate) == RangeAnswer(())
 
 
 def test_overload_is_tried_again_and_then_told_of() -> None:

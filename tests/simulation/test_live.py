@@ -110,7 +110,7 @@ async def test_it_ends_cleanly_and_is_discovered(
     )
     try:
         assert process.stdout is not None
-        address = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        address = (await asyncio.wait_for(process.stdout.readline(), 120)).decode().strip()
         (target,) = targets.glob("*.json")
         assert json.loads(target.read_text())[0]["targets"] == [address]
         async with aiohttp.ClientSession() as http, http.get(f"http://{address}/healthz") as answer:

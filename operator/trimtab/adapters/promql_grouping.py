@@ -36,7 +36,7 @@ _TARGET = "\ue000"
 """Stands for the target's name while a query is rewritten: a character for private use, which no escape touches."""
 _SET = "\ue001"
 """Stands for the set of targets in a rewritten query."""
-_CACHED_QUERIES = 4096
+_CACHED_QUERIES = 16_384
 
 _OF_ONE_SERIES = frozenset(
     f"{name}_over_time"

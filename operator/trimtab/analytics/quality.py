@@ -126,9 +126,9 @@ def _problems(
             f"The newest {tail} samples are not numbers; at most {allowed:.0f} may be missing.",
         )
     yield from ((DataProblem.ABSURD, sentence) for sentence in _absurd(series, recent, limits))
-    if not span + series.step_seconds >= limits.min_history_seconds:
+    if not span + age + series.step_seconds >= limits.min_history_seconds:
         least = _span(limits.min_history_seconds)
-        yield DataProblem.SHORT_HISTORY, f"There is {_span(span)} of history; at least {least} is needed."
+        yield DataProblem.SHORT_HISTORY, f"There is {_span(span + age)} of history; at least {least} is needed."
     if not missing <= limits.max_missing_percent:
         yield (
             DataProblem.GAPS,
@@ -161,6 +161,6 @@ def _absurd(series: Series, recent: FloatArray, limits: _Limits) -> Iterator[str
 
 
 def _span(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return str(seconds)
+    if not abs(seconds) < 1e12:
+        return f"{seconds:.3g} s"
     return format_duration(round(seconds, 0 if abs(seconds) >= 10 else 1)) if seconds >= 0 else f"-{_span(-seconds)}"

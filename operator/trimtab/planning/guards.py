@@ -33,6 +33,8 @@ class GuardFacts:
     trigger: Trigger
     changes: tuple[FieldChange, ...]
     quality: Quality | None
+    assessed_at: float
+    """When the data was judged; it has aged since."""
     unknown: tuple[str, ...]
     """Objectives without a fresh value while there is traffic."""
     autoscaler: str
@@ -94,6 +96,10 @@ def _data(facts: GuardFacts) -> str:
         return "no metrics were read"
     if not facts.quality.ok:
         return facts.quality.message
+    age = facts.quality.age_seconds + facts.now - facts.assessed_at
+    if age > facts.spec.guardrails.max_data_age:
+        limit = format_duration(facts.spec.guardrails.max_data_age)
+        return f"the newest sample is {format_duration(round(age))} old by now; the limit is {limit}"
     return f"no fresh value of {', '.join(facts.unknown)}" if facts.unknown else ""
 
 

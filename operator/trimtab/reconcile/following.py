@@ -232,6 +232,9 @@ async def _guard_again(services: Services, situation: Situation, workload: Workl
         return "the policy is paused"
     if autoscaler := await services.workloads.autoscaler_on(workload.kind, workload.namespace, workload.name):
         return f"HorizontalPodAutoscaler {autoscaler} scales the same workload"
+    waited = services.clock() - situation.now
+    if waited > situation.spec.guardrails.max_data_age:
+        return f"the decision is {waited:.0f} s old"
     live = await services.workloads.read(workload.kind, workload.namespace, workload.name)
     if live is None or live.uid != workload.uid:
         return "the workload is gone"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from trimtab.analytics.quality import DataProblem
@@ -63,6 +63,8 @@ class Outcome:
 def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> PolicyStatus:
     """The next status; ``status`` carries what following recorded in this round."""
     workload, assessment = situation.workload, situation.assessment
+    if situation.spec.mode is Mode.OBSERVE:
+        outcome = replace(outcome, proposal=NoPlan("mode is Observe: nothing is recommended"), wanted_replicas=None)
     active = next((run for run in outcome.runs if not run.finished), None)
     update: dict[str, object] = {
         "observed_generation": situation.policy.generation,

@@ -11,7 +11,7 @@ import structlog
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.objects import Policy, Run, Workload
-from trimtab.domain.policy import Mode, TargetKind
+from trimtab.domain.policy import Mode, PolicySpec, TargetKind
 from trimtab.domain.run import Phase, Plan, RunSpec, RunStatus, RunSummary, Trigger
 from trimtab.planning import changes as fields
 from trimtab.planning.capacity import capacity
@@ -104,6 +104,7 @@ def guard_facts(situation: Situation, run_name: str, trigger: Trigger, plan: Pla
         trigger=trigger,
         changes=tuple(plan.changes) if plan else (),
         quality=situation.assessment.quality,
+        assessed_at=situation.now,
         unknown=situation.assessment.unknown,
         autoscaler=situation.autoscaler,
         rival=situation.rival,
@@ -129,10 +130,9 @@ async def _facts(
     facts = RunFacts(run=run, policy=policy, workload=workload, write_error=write_error)
     if situation is None:
         return facts
-    autoscaler = situation.autoscaler
+    situation = replace(situation, workload=workload)
     if run.phase is Phase.APPLYING and workload is not None:
-        autoscaler = await services.workloads.autoscaler_on(workload.kind, workload.namespace, workload.name) or ""
-    situation = replace(situation, workload=workload, autoscaler=autoscaler)
+        situation = await read_again(services, situation, workload)
     older = next((other.name for other in situation.runs if other.name != run.name and other.phase.unproven), "")
     startup = situation.history.startup_seconds or 0.0
     facts = replace(
@@ -155,6 +155,14 @@ async def _facts(
     if run.phase is Phase.VALIDATING and run.status.verdict is None:
         facts = replace(facts, judged=judge(run, situation, services.clock()))
     return facts
+
+
+async def read_again(services: Services, situation: Situation, workload: Workload) -> Situation:
+    """The situation with policy and autoscaler as they are right before a write. Raises KubeError."""
+    autoscaler = await services.workloads.autoscaler_on(workload.kind, workload.namespace, workload.name)
+    policy = await services.resources.policy(situation.policy.namespace, situation.policy.name)
+    spec = policy.spec if isinstance(policy.spec, PolicySpec) else situation.spec.model_copy(update={"paused": True})
+    return replace(situation, policy=policy, spec=spec, autoscaler=autoscaler or "")
 
 
 async def _live(services: Services, run: Run, situation: Situation | None) -> Workload | None:

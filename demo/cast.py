@@ -1,0 +1,194 @@
+"""The cast: the services of the story with their loads, the policies over them, and one bad change. Pure.
+
+A day passes in 100 seconds. At 0 seconds of the first live day it is night for ``checkout``, morning for ``payments``
+and the last minute of the busy hours for ``search``. Every load repeats from day to day, so that there is something to
+foresee; noise comes on top, from a seed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import yaml
+
+from trimtab.domain.series import FloatArray
+from trimtab.simulation.arrivals import Trace
+from trimtab.simulation.behaviour import Cliff, ServiceModel
+from trimtab.simulation.scenario import Scenario, SimulatedService
+
+NAMESPACE: Final = "shop"
+DAY_SECONDS: Final = 100
+HISTORY_DAYS: Final = 8
+THRESHOLD_SECONDS: Final = 0.25
+"""What the 99th percentile of the latency must stay within, for every service."""
+
+CHECKOUT, REACTIVE, PAYMENTS, SEARCH, CATALOG = "checkout", "checkout-reactive", "payments", "search", "catalog"
+
+JsonObject = dict[str, Any]
+Day = tuple[tuple[float, float], ...]
+"""Corners of a load over a day: (second of the day, requests/s)."""
+
+_CHECKOUT_DAY: Final[Day] = ((0, 60), (75, 60), (91, 400), (113, 400), (125, 60))
+_DAYS: Final[Mapping[str, Day]] = {
+    CHECKOUT: _CHECKOUT_DAY,
+    REACTIVE: _CHECKOUT_DAY,
+    PAYMENTS: ((-12, 80), (0, 80), (60, 330), (70, 330)),
+    SEARCH: ((-12, 300), (7, 300), (29, 30), (76, 30)),
+    CATALOG: ((0, 190), (25, 205), (50, 230), (75, 205)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A person's change that looks like a saving and is not: too little CPU on too few replicas."""
+
+    name: str = "catalog-cheaper"
+    policy: str = CATALOG
+    changes: tuple[tuple[str, str, str], ...] = (
+        ("spec.replicas", "", "4"),
+        ("resources.requests.cpu", "app", "250m"),
+        ("resources.limits.cpu", "app", "250m"),
+    )
+
+    def manifest(self) -> str:
+        """The OptimizationRun as a person would write it."""
+        changes = [
+            {"path": path, **({"container": container} if container else {}), "to": to}
+            for path, container, to in self.changes
+        ]
+        body = {
+            "apiVersion": "trimtab.dev/v1alpha1",
+            "kind": "OptimizationRun",
+            "metadata": {"name": self.name, "namespace": NAMESPACE},
+            "spec": {"policyRef": {"name": self.policy}, "changes": changes},
+        }
+        return yaml.safe_dump(body, sort_keys=False)
+
+
+def rates(day: Day, seconds: FloatArray) -> FloatArray:
+    """Requests/s of a day that repeats for ever, on lines between its corners; same shape as ``seconds``.
+
+    >>> rates(((0, 10), (50, 60)), np.array([0.0, 25.0, 75.0, 100.0])).tolist()
+    [10.0, 35.0, 35.0, 10.0]
+    """
+    at, height = np.array(day, dtype=np.float64).T
+    order = np.argsort(np.mod(at, DAY_SECONDS))
+    value: FloatArray = np.interp(seconds, np.mod(at, DAY_SECONDS)[order], height[order], period=DAY_SECONDS)
+    return value
+
+
+def scenario(folder: Path, origin: float) -> Scenario:
+    """The services under load, their days counted from ``origin`` (Unix seconds); writes the loads into ``folder``."""
+
+    def service(name: str, replicas: int, cpu: float, model: Mapping[str, Any]) -> SimulatedService:
+        return SimulatedService(
+            name=name,
+            namespace=NAMESPACE,
+            arrivals=Trace(path=_write_day(folder, name), noise=0.03, seed=_SEEDS[name]),
+            model=ServiceModel(base_service_seconds=0.005, idle_cpu_cores=0.01, noise=0.05, seed=7, **model),
+            replicas=replicas,
+            cpu=cpu,
+            memory=256 * 2**20,
+        )
+
+    slow_start = {"requests_per_core": 200, "startup_seconds": 10}
+    quick_start = {"requests_per_core": 200, "startup_seconds": 3}
+    jvm = {"requests_per_core": 100, "startup_seconds": 3, "cliff": Cliff(below_cpu_cores=1.0, slowdown=1.5)}
+    return Scenario(
+        origin=origin,
+        services=[
+            service(CHECKOUT, 5, 0.5, slow_start),
+            service(REACTIVE, 5, 0.5, slow_start),
+            service(PAYMENTS, 4, 0.5, quick_start),
+            service(SEARCH, 4, 1.0, jvm),
+            service(CATALOG, 6, 0.5, quick_start),
+        ],
+    )
+
+
+_SEEDS: Final = {CHECKOUT: 1, REACTIVE: 1, PAYMENTS: 2, SEARCH: 3, CATALOG: 4}
+"""Twins have one seed: the same load to the last request."""
+
+
+def policies() -> list[JsonObject]:
+    """The policies as a person would apply them."""
+    follow = {
+        "minReplicas": 2,
+        "maxReplicas": 10,
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}},
+    }
+    cpu = {"containerName": "*", "controlledResources": ["cpu"]}
+    return [
+        _policy(CHECKOUT, "Balanced", horizontal=follow, forecast={"horizon": "40s"}),
+        _policy(REACTIVE, "Balanced", horizontal=follow, forecast={"horizon": "40s", "model": "None"}),
+        _policy(
+            PAYMENTS,
+            "PerformanceFirst",
+            vertical={"containerPolicies": [{**cpu, "maxAllowed": {"cpu": "2"}}]},
+            forecast={"horizon": "60s"},
+        ),
+        _policy(
+            SEARCH,
+            "CostEfficiency",
+            vertical={"containerPolicies": [{**cpu, "minAllowed": {"cpu": "700m"}, "maxAllowed": {"cpu": "1"}}]},
+            forecast={"horizon": "20s"},
+        ),
+        _policy(
+            CATALOG,
+            "ReliabilityFocused",
+            horizontal={"minReplicas": 2, "maxReplicas": 6, "follow": False},
+            forecast={"horizon": "60s"},
+            validation={"interval": "5s", "duration": "40s", "failureLimit": 3},
+        ),
+    ]
+
+
+def _policy(name: str, strategy: str, **spec: JsonObject) -> JsonObject:
+    selector = '{namespace="$namespace",service="$target"}[$window]'
+    validation = {"settle": "2s", "interval": "4s", "duration": "32s", **spec.pop("validation", {})}
+    return {
+        "apiVersion": "trimtab.dev/v1alpha1",
+        "kind": "PerformancePolicy",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "mode": "Auto",
+            "strategy": strategy,
+            "metrics": {
+                "load": {
+                    "query": f"sum(rate(http_requests_total{selector}))",
+                    "targetLabel": "service",
+                    "unit": "requests/s",
+                }
+            },
+            "objectives": [
+                {
+                    "name": "latency-p99",
+                    "query": "histogram_quantile(0.99,"
+                    f" sum by (le) (rate(http_request_duration_seconds_bucket{selector})))",
+                    "targetLabel": "service",
+                    "max": f"{round(THRESHOLD_SECONDS * 1000)}m",
+                }
+            ],
+            **spec,
+            "analysis": {"interval": "2s", "history": f"{HISTORY_DAYS * DAY_SECONDS}s"},
+            "validation": validation,
+            "guardrails": {"minHistory": "2m", "maxDataAge": "15s", "cooldown": "10m", "maxStepPercent": 50},
+        },
+    }
+
+
+def _write_day(folder: Path, name: str) -> Path:
+    """The load of a day, a row a second."""
+    file = folder / f"load-{name}.csv"
+    seconds = np.arange(DAY_SECONDS, dtype=np.float64)
+    with file.open("w", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(["time", "value"])
+        rows.writerows(zip(seconds.tolist(), np.round(rates(_DAYS[name], seconds), 3).tolist(), strict=True))
+    return file

@@ -1,0 +1,15 @@
+"""The examples in the docstrings of analytics hold."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = ["quality", "level", "gaps", "trend", "folding", "spectrum", "seasonality"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"trimtab.analytics.{name}")).failed == 0
