@@ -7,7 +7,7 @@ CLUSTER ?= default
 DEMO_ARGS := $(if $(TRACE),--trace $(TRACE),)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries test test-unit check demo cluster-up cluster-down generate lock format clean
+.PHONY: help setup binaries test test-unit check demo bench-assess cluster-up cluster-down generate lock format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -38,13 +38,16 @@ test-unit: $(STAMP) ## The tests that need no cluster
 check: $(STAMP) ## Lint, types, layers, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy operator/trimtab cluster tests demo
+	$(BIN)/mypy operator/trimtab cluster tests demo bench
 	$(BIN)/lint-imports
 	$(BIN)/python -m trimtab.domain.crd --check
 	@test ! -e operator/__init__.py || (echo "operator/__init__.py shadows the standard library's operator module" && exit 1)
 
 demo: binaries ## The whole story on a real API server and Prometheus; TRACE=file.csv plays a trace
 	$(BIN)/python -m demo $(DEMO_ARGS)
+
+bench-assess: $(STAMP) ## What the analysis of a workload costs
+	$(BIN)/python -m bench.assess
 
 cluster-up: binaries ## Start a cluster of our own and print its addresses
 	$(BIN)/python -m cluster up --name $(CLUSTER)

@@ -75,7 +75,7 @@ class Server:
 def serving(
     reply: Callable[[dict[str, str]], tuple[int, bytes, float]], certificate: tuple[Path, Path] | None = None
 ) -> Iterator[Server]:
-    """A server on the loopback address that lives as long as the block; with a certificate and its key it speaks TLS."""
+    """A server on the loopback address that lives as long as the block; with certificate and key it speaks TLS."""
     told = Server(reply)
     ended = threading.Event()
 

@@ -47,7 +47,9 @@ def event(kind: str, name: str, version: str) -> dict[str, Any]:
 
 async def followed(*responses: Response | Exception) -> tuple[list[object], list[str | None]]:
     """What was passed on, and the resource version of each call (None for a list)."""
-    waiting, seen, versions = list(responses), [], []  # type: ignore[var-annotated]  # filled below
+    waiting = list(responses)
+    seen: list[object] = []
+    versions: list[str | None] = []
 
     async def call(**options: Any) -> Response:
         versions.append(options.get("resource_version"))

@@ -100,6 +100,7 @@ def sharpen(values: FloatArray, known: BoolArray, period_steps: float) -> float:
     counts = known[:length].reshape(-1, stride).sum(axis=1)
     rows = np.flatnonzero(counts)
     heights = sums[rows] / counts[rows]
+    heights = heights / max(float(np.abs(heights).max(initial=0.0)), 1e-300)
     place = rows * stride + (stride - 1) / 2.0 - (length - 1) / 2.0
     line = np.stack([np.ones(rows.size), 2.0 * place / max(length, 1)])
     rate = start = 2.0 * np.pi / period_steps

@@ -29,6 +29,9 @@ _INTENT: Final = {
 }
 
 
+_LEAST_BEFORE: Final = 60
+
+
 def judge(run: Run, situation: Situation, now: float) -> Judged:
     """The verdict so far; the same samples give the same verdict, before and after a restart."""
     applied, plan = run.status.applied, run.status.plan
@@ -91,10 +94,15 @@ def _samples(history: WorkloadHistory, times: FloatArray, spec: PolicySpec) -> S
 
 
 def _times_before(applied: Applied) -> FloatArray:
-    """As many times as after the change, at the same spacing, ending before it."""
+    """Times at the same spacing as after the change, ending before it: enough to tell what was off before."""
     interval = float(applied.validate_interval_seconds)
     last = math.floor(applied.at / interval) * interval
-    return last - interval * np.arange(applied.measurements, dtype=np.float64)[::-1]
+    return last - interval * np.arange(samples_before(applied), dtype=np.float64)[::-1]
+
+
+def samples_before(applied: Applied) -> int:
+    """How many samples before the change a verdict looks at: with fewer, a bias of the curve hides in noise."""
+    return max(_LEAST_BEFORE, applied.measurements)
 
 
 def _curves(plan: Plan, spec: PolicySpec) -> dict[str, PerformanceCurve | NotLearned]:

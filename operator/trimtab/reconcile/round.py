@@ -22,6 +22,7 @@ from trimtab.planning.guards import conflicts
 from trimtab.planning.plans import Proposal
 from trimtab.reconcile.announcing import announce
 from trimtab.reconcile.following import follow_demand
+from trimtab.reconcile.judging import samples_before
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.reporting import Outcome, compose, matters, unusable
 from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make
@@ -276,7 +277,7 @@ def _reaching_back(spec: PolicySpec, runs: tuple[Run, ...], now: float) -> Polic
     for run in runs:
         applied = run.status.applied
         if run.phase.unproven and applied is not None:
-            span = applied.measurements * applied.validate_interval_seconds
+            span = samples_before(applied) * applied.validate_interval_seconds
             needed = max(needed, now - applied.at + span + 2 * spec.analysis.interval)
     if needed == spec.analysis.history:
         return spec

@@ -1,0 +1,1 @@
+"""Benchmarks, each run by `make bench-NAME`; the last line is `name=value …`."""
