@@ -242,6 +242,16 @@ class Stage:
         """The run once nothing more happens to it by itself, however it ended."""
         return await self.in_phase(run, FINAL_PHASES, seconds)
 
+    async def settled(self, run: str, seconds: float = 180.0) -> JsonObject:
+        """The run once it has ended and our finalizer is off it."""
+
+        async def look() -> JsonObject | None:
+            seen = await self.run(run)
+            return None if seen["metadata"].get("finalizers") else seen
+
+        await self.ended(run, seconds)
+        return await self.until(look, f"run {run} without finalizer")
+
     async def condition(self, policy: str, kind: str) -> JsonObject | None:
         """A condition of a policy, or None while it is not told."""
         conditions = ((await self.policy(policy)).get("status") or {}).get("conditions") or []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import kopf
+from kubernetes import client, config
 
 from trimtab.adapters.resources import POLICIES, RUNS
 from trimtab.domain.objects import parse_policy, parse_run
@@ -22,6 +24,29 @@ async def configure(settings: kopf.OperatorSettings, memo: Operator, **_: Any) -
     settings.queueing.idle_timeout = 1.0
     settings.watching.server_timeout = 300
     settings.networking.request_timeout = 30
+
+
+@kopf.on.login()
+async def login(logger: kopf.Logger, settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:
+    """By the kubeconfig that ``KUBECONFIG`` names now, else as Kopf does: its client reads that name when imported."""
+    kubeconfig = os.environ.get("KUBECONFIG")
+    if kubeconfig is None:
+        return kopf.login_via_client(logger=logger, settings=settings)
+    found = client.Configuration()
+    config.load_kube_config(config_file=kubeconfig, client_configuration=found)
+    scheme, _space, token = (found.get_api_key_with_prefix("BearerToken") or "").rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=found.host,
+        ca_path=found.ssl_ca_cert,
+        insecure=not found.verify_ssl,
+        username=found.username or None,
+        password=found.password or None,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=found.cert_file,
+        private_key_path=found.key_file,
+        trust_env=settings.networking.trust_env,
+    )
 
 
 @kopf.on.event(GROUP, VERSION, POLICIES)

@@ -26,9 +26,7 @@ async def run(settings: Settings) -> None:
     if settings.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # Kopf logs in by itself
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _stop_on_signals(stop)
     async with operator(settings) as running, _health(settings.health_port, running):
         if settings.metrics_port:
             running.services.telemetry.serve(settings.metrics_port)
@@ -39,7 +37,10 @@ async def run(settings: Settings) -> None:
             namespaces=list(settings.namespaces) or "all",
             prometheus=settings.prometheus_url,
         )
-        watches = asyncio.create_task(_watch(settings, running, stop))
+        ready = asyncio.Event()
+        watches = asyncio.create_task(_watch(settings, running, stop, ready))
+        await asyncio.wait({watches, asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        _stop_on_signals(stop)  # again: Kopf has put handlers of its own in place, and would wait for our flag
         rounds = asyncio.create_task(running.scheduler.run())
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({watches, rounds, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -50,7 +51,13 @@ async def run(settings: Settings) -> None:
             task.result()
 
 
-async def _watch(settings: Settings, running: Operator, stop: asyncio.Event) -> None:
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def _watch(settings: Settings, running: Operator, stop: asyncio.Event, ready: asyncio.Event) -> None:
     assert handlers.policy_seen, "importing the module registers its handlers"
     await kopf.operator(
         standalone=True,
@@ -58,6 +65,7 @@ async def _watch(settings: Settings, running: Operator, stop: asyncio.Event) -> 
         namespaces=settings.namespaces,
         memo=running,
         stop_flag=stop,
+        ready_flag=ready,
     )
 
 

@@ -148,11 +148,14 @@ def _cpu_size(scope: Workloads, _window: str) -> str:
 
 
 def _startup(scope: Workloads, _window: str) -> str:
-    """A pod that was unready and ready again has a later time now, so the first is looked for, pod by uid."""
+    """A pod that was unready and ready again has a later time now, so the first is looked for, pod by uid.
+
+    A time below zero is no start-up time: the clocks of two exporters disagree, or one reports another pod's times.
+    """
     pods, span = scope.selector(scope.pods()), STARTUP_SPAN_SECONDS
     ready = f"min by (pod, uid) (min_over_time(kube_pod_status_ready_time{pods}[{promql_duration(span)}]))"
     recent = f"(max by (pod, uid) (kube_pod_created{pods}) > time() - {span})"
-    return _by_workload("quantile", f"max by (pod) ({ready} - on (pod, uid) {recent})", scope, parameter="0.5, ")
+    return _by_workload("quantile", f"max by (pod) ({ready} - on (pod, uid) {recent} >= 0)", scope, parameter="0.5, ")
 
 
 _CONTAINERS = ('container!=""', 'image!=""')

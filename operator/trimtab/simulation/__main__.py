@@ -31,7 +31,6 @@ _HPA_TARGET = 0.6
 
 def main(arguments: list[str]) -> int:
     """Run a command line; returns the exit code: 2 for what the user has to mend."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     parser = _backfill_parser() if arguments[:1] == ["backfill"] else _live_parser()
     options = parser.parse_args(arguments[1:] if arguments[:1] == ["backfill"] else arguments)
     try:
@@ -131,4 +130,5 @@ async def _live_pods(scenario: Scenario, kubeconfig: Path) -> LivePods:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     sys.exit(main(sys.argv[1:]))

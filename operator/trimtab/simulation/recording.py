@@ -166,10 +166,14 @@ class Recorder:
 def _view(workload: VirtualWorkload, member: VirtualPod, live: PodView | None, replica_set: str) -> PodView:
     """A virtual pod as the API server would show it; with the identity of a live one where it stands for that."""
     pod, namespace = member.pod, workload.config.namespace
+    created_at, ready_at = member.created_at, pod.ready_since
+    if live is not None:  # its own times, or its series would jump where live samples follow
+        created_at = live.created_at
+        ready_at = live.ready_at or created_at + workload.config.model.startup_seconds
     state: dict[str, Any] = {
-        "created_at": member.created_at,
-        "started_at": member.created_at,
-        "ready_at": pod.ready_since if pod.serving else None,
+        "created_at": created_at,
+        "started_at": created_at,
+        "ready_at": ready_at if pod.serving else None,
         "phase": "Running" if pod.serving else "Pending",
     }
     if live is not None:
