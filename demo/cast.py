@@ -1,6 +1,6 @@
 """The cast: the services of the story with their loads, the policies over them, and one bad change. Pure.
 
-A day passes in 100 seconds. At 0 seconds of the first live day it is night for ``checkout``, morning for ``payments``
+A day passes in 110 seconds. At 0 seconds of the first live day it is night for ``checkout``, morning for ``payments``
 and the last minute of the busy hours for ``search``. Every load repeats from day to day, so that there is something to
 foresee; noise comes on top, from a seed.
 """
@@ -22,7 +22,7 @@ from trimtab.simulation.behaviour import Cliff, ServiceModel
 from trimtab.simulation.scenario import Scenario, SimulatedService
 
 NAMESPACE: Final = "shop"
-DAY_SECONDS: Final = 100
+DAY_SECONDS: Final = 110
 HISTORY_DAYS: Final = 8
 THRESHOLD_SECONDS: Final = 0.25
 """What the 99th percentile of the latency must stay within, for every service."""
@@ -33,13 +33,13 @@ JsonObject = dict[str, Any]
 Day = tuple[tuple[float, float], ...]
 """Corners of a load over a day: (second of the day, requests/s)."""
 
-_CHECKOUT_DAY: Final[Day] = ((0, 60), (75, 60), (91, 400), (113, 400), (125, 60))
+_CHECKOUT_DAY: Final[Day] = ((0, 60), (72, 60), (86, 400), (102, 400))
 _DAYS: Final[Mapping[str, Day]] = {
     CHECKOUT: _CHECKOUT_DAY,
     REACTIVE: _CHECKOUT_DAY,
-    PAYMENTS: ((-12, 80), (0, 80), (60, 330), (70, 330)),
-    SEARCH: ((-12, 300), (7, 300), (29, 30), (76, 30)),
-    CATALOG: ((0, 190), (25, 205), (50, 230), (75, 205)),
+    PAYMENTS: ((-12, 80), (0, 80), (60, 330), (75, 330)),
+    SEARCH: ((-12, 300), (7, 300), (29, 30), (84, 30)),
+    CATALOG: ((0, 190), (55, 230)),
 }
 
 
@@ -73,7 +73,7 @@ class Planted:
 def rates(day: Day, seconds: FloatArray) -> FloatArray:
     """Requests/s of a day that repeats for ever, on lines between its corners; same shape as ``seconds``.
 
-    >>> rates(((0, 10), (50, 60)), np.array([0.0, 25.0, 75.0, 100.0])).tolist()
+    >>> rates(((0, 10), (55, 60)), np.array([0.0, 27.5, 82.5, 110.0])).tolist()
     [10.0, 35.0, 35.0, 10.0]
     """
     at, height = np.array(day, dtype=np.float64).T

@@ -36,7 +36,7 @@ _INSTALLED: Final = ("CustomResourceDefinition", "ServiceAccount", "Role", "Role
 OPERATOR_USER: Final = f"system:serviceaccount:{_SYSTEM_NAMESPACE}:{_SERVICE_ACCOUNT}"
 """Who the operator is to the API server: the account of its Helm chart, with the rights that the chart gives it."""
 
-_AHEAD_SECONDS: Final = 12.0
+_AHEAD_SECONDS: Final = 14.0
 """History reaches this far ahead of the moment at which it is written, so that what is scraped follows without a gap."""
 _STEP_SECONDS: Final = 1.0
 
@@ -94,9 +94,10 @@ async def setting(
             stack.enter_context(prometheus)
             history.unlink()
             stage.prometheus_url = prometheus.url
-        with step("pods, and their load"):
-            await stage.kubectl("wait", "--for=condition=Available", "deployment", "--all", "--timeout=60s")
+        with step("services under load, from where the history ends"):
             await stage.simulate(scenario)
+            await stage.kubectl("wait", "--for=condition=Available", "deployment", "--all", "--timeout=60s")
+            await asyncio.sleep(max(0.0, begins_at - time.time()))
         yield Setting(stage, plane.audit_log, kubeconfig, scenario, begins_at, samples)
 
 

@@ -274,7 +274,7 @@ class Stage:
         except StageError as error:
             raise StageError(f"{error}; seen {seen}") from error
 
-    async def until(self, look: Callable[[], _T | None | Awaitable[_T | None]], what: str, seconds: float = 60.0) -> _T:
+    async def until(self, look: Callable[[], _T | Awaitable[_T | None] | None], what: str, seconds: float = 60.0) -> _T:
         """The first value of ``look`` that is not None (or False); raises StageError after so many seconds."""
         deadline = time.monotonic() + seconds
         while True:

@@ -14,7 +14,8 @@ from trimtab.adapters.promql import check
 from trimtab.adapters.signals import GroupedSource, SingleSource, grid_floor, plan_round
 from trimtab.adapters.signals_kube import Signal, default_query, pods_regex
 from trimtab.adapters.signals_requests import SignalRequest, TimedRead, query_faults, timed_request
-from trimtab.domain.policy import PolicySpec, TargetKind
+from trimtab.domain.choices import TargetKind
+from trimtab.domain.policy import PolicySpec
 
 GROUPED = 'sum(rate(hits{svc="$target"}[$window]))'
 ALONE = 'sum(rate(hits{svc="$target"}[$window])) or vector(0)'

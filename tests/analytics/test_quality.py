@@ -50,7 +50,9 @@ def with_tail(*tail: float) -> np.ndarray:
         pytest.param(np.append(np.zeros(60), 900.0), None, id="first traffic ever"),
         pytest.param(np.full(59, 5.0), DataProblem.SHORT_HISTORY, id="58 minutes of history"),
         pytest.param(np.full(60, 5.0), None, id="59 minutes and the step that runs"),
-        pytest.param(np.append([math.nan] * 30, np.full(31, 5.0)), DataProblem.SHORT_HISTORY, id="the grid began early"),
+        pytest.param(
+            np.append([math.nan] * 30, np.full(31, 5.0)), DataProblem.SHORT_HISTORY, id="the grid began early"
+        ),
         pytest.param(np.where(np.arange(61) % 3 == 1, math.nan, 5.0), DataProblem.GAPS, id="each third is missing"),
         pytest.param(np.where(np.arange(61) % 4 == 1, math.nan, 5.0), None, id="each fourth is missing"),
     ],

@@ -46,7 +46,9 @@ def test_compressed_day_with_a_period_that_is_no_whole_number_of_steps() -> None
         pytest.param(50 + 30.0 * (np.arange(300) % 30 < 15), 30.0, id="square wave"),
         pytest.param(20 + 100.0 * (np.arange(300) % 20 == 0), 20.0, id="a spike each 20 steps"),
         pytest.param(20 + 10.0 * (np.arange(300) % 4 == 0), 4.0, id="four steps"),
-        pytest.param(100 + 20 * np.sin(2 * np.pi * np.arange(300) / 50) + 0.5 * np.arange(300), 50.0, id="over a trend"),
+        pytest.param(
+            100 + 20 * np.sin(2 * np.pi * np.arange(300) / 50) + 0.5 * np.arange(300), 50.0, id="over a trend"
+        ),
         pytest.param(np.abs(100 * np.sin(np.pi * np.arange(300) / 50)), 50.0, id="rectified"),
     ],
 )

@@ -78,7 +78,9 @@ def test_gaps_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [np.empty(0), np.arange(7.0), np.append(np.full(300, np.nan), np.arange(8.0))], ids=["none", "7", "a tail"]
+    "values",
+    [np.empty(0), np.arange(7.0), np.append(np.full(300, np.nan), np.arange(8.0))],
+    ids=["none", "7", "a tail"],
 )
 def test_too_little(values: np.ndarray) -> None:
     assert isinstance(trend(Series(0.0, 60.0, values)), NoTrend)

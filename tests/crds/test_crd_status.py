@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from tests.crds import manifests
 from tests.crds.conftest import Kubectl, Objects
 from trimtab.domain import crd
-from trimtab.domain.run import RunStatus, TimelineEntry
+from trimtab.domain.run_status import RunStatus, TimelineEntry
 from trimtab.domain.status import Condition, PolicyStatus
 
 LIMIT_BYTES = 16 * 1024

@@ -17,8 +17,7 @@ from trimtab.simulation.scenario import Scenario, SimulatedService, manifest
 SELECTOR: Final = '{namespace="$namespace",service="$target"}'
 LOAD: Final = f"sum by (service) (rate(http_requests_total{SELECTOR}[$window]))"
 P99: Final = (
-    "histogram_quantile(0.99, sum by (le, service) "
-    f"(rate(http_request_duration_seconds_bucket{SELECTOR}[$window])))"
+    f"histogram_quantile(0.99, sum by (le, service) (rate(http_request_duration_seconds_bucket{SELECTOR}[$window])))"
 )
 REPLICAS, GOOD_REPLICAS, BAD_REPLICAS = 4, 3, 1
 CPU, GOOD_CPU, BAD_CPU = "1", "900m", "500m"

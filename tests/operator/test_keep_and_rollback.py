@@ -40,7 +40,6 @@ from trimtab.simulation.scenario import SimulatedService, manifest
 pytestmark = pytest.mark.cluster
 
 
-
 @dataclass(frozen=True)
 class Case:
     """A change of a person's own to a workload of its own, and how it must end."""

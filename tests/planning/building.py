@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import FieldOwner, Policy, Run, Workload
-from trimtab.domain.policy import PolicySpec, TargetKind
-from trimtab.domain.run import FieldChange, Plan, RunSpec, RunStatus
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run import RunSpec
+from trimtab.domain.run_status import FieldChange, Plan, RunStatus
 from trimtab.domain.status import Amounts, ContainerSize, PolicyStatus
 
 KUBECTL = FieldOwner("kubectl-client-side-apply", "Update", "", "2026-01-01T00:00:00Z")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.domain.policy import Behavior
+from trimtab.domain.scaling import Behavior
 from trimtab.planning.behavior import BehaviorState, Scaled, Wanted, pace, scaled
 
 

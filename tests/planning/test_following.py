@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.domain.policy import Behavior
+from trimtab.domain.scaling import Behavior
 from trimtab.domain.series import FloatArray
 from trimtab.planning.behavior import BehaviorState, Scaled, Wanted
 from trimtab.planning.following import Follow, FollowInputs, Hold, Memory, follow

@@ -10,7 +10,8 @@ import pytest
 from tests.planning.building import CPU_UP, KUBECTL, REPLICAS_4_TO_6, plan, policy, policy_spec, run, workload
 from trimtab.analytics.quality import DataProblem, Quality
 from trimtab.domain.objects import FieldOwner, Run
-from trimtab.domain.run import Applied, Phase, RunStatus, TimelineEntry, Trigger
+from trimtab.domain.run import Phase, Trigger
+from trimtab.domain.run_status import Applied, RunStatus, TimelineEntry
 from trimtab.domain.status import Accepted, Hold, PolicyStatus, Scaling, ScalingStep, Snapshot
 from trimtab.planning.guards import GuardFacts, ask, conflicts
 from trimtab.planning.holding import newer_value, released, written_back

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.planning.building import CPU_UP, REPLICAS_4_TO_6, change, plan, policy, policy_spec, run, workload
 from trimtab.domain.objects import FieldOwner, Run, Workload
-from trimtab.domain.run import Applied, GuardResult, Phase, RunStatus, Verdict, VerdictResult
+from trimtab.domain.run import Phase, VerdictResult
+from trimtab.domain.run_status import Applied, GuardResult, RunStatus, Verdict
 from trimtab.domain.status import Snapshot
 from trimtab.planning import changes as fields
 from trimtab.planning.lifecycle import next_step

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.domain.run import CurveState
+from trimtab.domain.run_status import CurveState
 from trimtab.domain.series import FloatArray
 from trimtab.planning import curve_shapes
 from trimtab.planning.curve_shapes import Shape

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimtab.domain.policy import Objective, Validation
-from trimtab.domain.run import CurveState, Measurement, Verdict, VerdictResult
+from trimtab.domain.objectives import Objective
+from trimtab.domain.policy import Validation
+from trimtab.domain.run import VerdictResult
+from trimtab.domain.run_status import CurveState, Measurement, Verdict
 from trimtab.domain.series import FloatArray
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve, fit
 from trimtab.planning.validation import Former, Intent, NotYet, Peak, Samples, Trial, measurements, verdict

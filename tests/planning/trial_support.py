@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from trimtab.domain.policy import Objective, Validation
+from trimtab.domain.objectives import Objective
+from trimtab.domain.policy import Validation
 from trimtab.domain.series import FloatArray
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve, fit
 from trimtab.planning.validation import Former, Intent, Peak, Samples, Trial

@@ -11,7 +11,8 @@ from rich.console import Console
 from tests.planning.building import CPU_UP, plan, policy, policy_spec, run, size
 from trimtab.domain.objects import InvalidSpec, Policy
 from trimtab.domain.policy import PolicySpec
-from trimtab.domain.run import Phase, RunStatus, RunSummary, TimelineEntry
+from trimtab.domain.run import Phase
+from trimtab.domain.run_status import RunStatus, RunSummary, TimelineEntry
 from trimtab.domain.status import Condition, PolicyStatus, Recommendation, Summary
 from trimtab.reporting.terminal import age, explanation, overview, patch
 

@@ -17,8 +17,9 @@ from trimtab.adapters.signals import grid_floor
 from trimtab.adapters.signals_kube import Signal
 from trimtab.adapters.signals_requests import SignalQuery, SignalRequest, objective_name
 from trimtab.adapters.signals_results import FetchResult
+from trimtab.domain.choices import TargetKind
 from trimtab.domain.history import WorkloadHistory
-from trimtab.domain.policy import PolicySpec, TargetKind
+from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import Series, empty
 
 OVERLAP_STEPS: Final = 2

@@ -17,7 +17,7 @@ from trimtab.adapters.promql import fill, promql_duration
 from trimtab.adapters.promql_grouping import GroupedQuery, grouped
 from trimtab.adapters.signals_kube import STARTUP_SPAN_SECONDS, WORKLOAD_LABELS, Signal, default_query
 from trimtab.adapters.signals_requests import SignalQuery, SignalRequest
-from trimtab.domain.policy import TargetKind
+from trimtab.domain.choices import TargetKind
 
 INCREMENT_POINTS: Final = 60
 """Requests of at most so many points share one range; longer ones, for history, share another."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from trimtab.adapters.promql import ANY_CONTAINER, escape_regex, promql_duration, quoted, set_matcher
 from trimtab.adapters.promql_grouping import can_list
-from trimtab.domain.policy import TargetKind
+from trimtab.domain.choices import TargetKind
 
 WORKLOAD_LABELS: Final = ("workload_type", "workload")
 """Labels of every default query: kind and name of the workload."""

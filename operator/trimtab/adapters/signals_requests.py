@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from trimtab.adapters.promql import check, promql_duration
 from trimtab.adapters.signals_kube import SOURCES, Signal, placeholder_values
-from trimtab.domain.policy import MetricQuery, PolicySpec
+from trimtab.domain.objectives import MetricQuery
+from trimtab.domain.policy import PolicySpec
 
 
 @dataclass(frozen=True, slots=True)

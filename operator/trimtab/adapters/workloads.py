@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trimtab.adapters.kube import JsonObject, KubeClient, KubeError, PatchOperation
+from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import FieldOwner, Workload
-from trimtab.domain.policy import TargetKind
 from trimtab.domain.status import Amounts, ContainerSize, Snapshot
 from trimtab.domain.units import parse_quantity
 

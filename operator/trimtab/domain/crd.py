@@ -22,7 +22,8 @@ from pydantic_core import PydanticUndefined
 
 from trimtab.domain.policy import GROUP, VERSION, PolicySpec
 from trimtab.domain.rules import Rule
-from trimtab.domain.run import RunSpec, RunStatus
+from trimtab.domain.run import RunSpec
+from trimtab.domain.run_status import RunStatus
 from trimtab.domain.status import PolicyStatus
 from trimtab.domain.units import DURATION_FORM, format_duration, format_memory
 

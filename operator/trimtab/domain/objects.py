@@ -7,8 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trimtab.domain.policy import PolicySpec, TargetKind
-from trimtab.domain.run import Phase, RunSpec, RunStatus
+from trimtab.domain.choices import TargetKind
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run import Phase, RunSpec
+from trimtab.domain.run_status import RunStatus
 from trimtab.domain.status import ContainerSize, PolicyStatus, parse_time
 
 

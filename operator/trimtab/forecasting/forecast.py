@@ -19,7 +19,7 @@ TOLERANCE = 1e-3
 """Of a step, when times are compared: unix seconds as floats carry some 1e-7 s of rounding."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
     """The demand ahead, at the series' step, in its unit; arrays of shape (h,), finite and never below 0."""
 

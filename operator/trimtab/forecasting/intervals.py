@@ -15,7 +15,7 @@ MOST_SCORES = 200
 POWERS = (0.0, 0.5, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bucket:
     """Errors of neighbouring leads."""
 
@@ -81,7 +81,7 @@ def calibrate(errors: FloatArray, forecasts: FloatArray) -> Calibration:
         if kept.size:
             independent = _independent(block)
             if kept.size > MOST_SCORES:
-                kept = kept[np.linspace(0, kept.size - 1, MOST_SCORES).round().astype(int)]
+                kept = np.quantile(kept, np.arange(1, MOST_SCORES + 1) / (MOST_SCORES + 1.0))
             buckets.append(Bucket(float(np.sqrt((low + 1.0) * high)), kept, independent))
     return Calibration(tuple(buckets), power, mean)
 

@@ -29,7 +29,7 @@ class SeasonalLinear(Model):
 
     >>> t = np.arange(240.0)
     >>> wave = Series(0.0, 60.0, 10.0 + 4.0 * np.sin(2 * np.pi * t / 48))
-    >>> round(float(SeasonalLinear((2880.0,)).fit(wave).predict(12)[11]), 2)
+    >>> round(float(SeasonalLinear((2880.0,)).fit(wave).predict(13)[12]), 2)
     14.0
     """
 

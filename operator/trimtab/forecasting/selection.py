@@ -19,7 +19,7 @@ MARGIN = 0.05
 """How much better a later candidate must be than an earlier, simpler one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Choice:
     """The chosen model and the errors that it made in the backtest."""
 
@@ -72,7 +72,8 @@ def choose(
     picked = series.values[:, None] if samples is None else samples
     row, width = np.arange(count), picked.shape[1]
     actual = demand(picked[row, (row + row // width) % width])
-    paths = [_backtest(model, series, start, horizon_steps) for model in [benchmark, *candidates]]
+    models = [*candidates, *([] if benchmark in candidates else [benchmark])]
+    paths = [_backtest(model, series, start, horizon_steps) for model in models]
     origins = _origins(start, count)
     targets = origins[:, None] + np.arange(1, horizon_steps + 1)
     inside = targets < count
@@ -80,10 +81,10 @@ def choose(
     if not np.isfinite(outcome).any():
         return NoChoice("no sample in the part of the history that a backtest would forecast")
     means = [_mean_error(outcome - path) for path in paths]
-    least = min(means[1:])
-    index = next(place for place, mean in enumerate(means[1:]) if mean <= least * (1.0 + MARGIN))
-    percent = round(100.0 * means[1 + index] / means[0]) if means[0] > 0 else (100 if means[1 + index] == 0 else None)
-    return Choice(candidates[index], percent, outcome - paths[1 + index], paths[1 + index])
+    naive, least = means[models.index(benchmark)], min(means[: len(candidates)])
+    index = next(place for place, mean in enumerate(means) if mean <= least * (1.0 + MARGIN))
+    percent = round(100.0 * means[index] / naive) if naive > 0 else (100 if means[index] == 0 else None)
+    return Choice(candidates[index], percent, outcome - paths[index], paths[index])
 
 
 def _origins(start: int, count: int) -> IndexArray:

@@ -99,7 +99,8 @@ def longest_period(found: Sequence[SeasonFound]) -> float:
 def candidates(asked: str, found: Sequence[SeasonFound]) -> list[Model]:
     """Models that are tried, the simplest first."""
     periods = tuple(sorted(one.period_seconds for one in found))
-    naive: list[Model] = [SeasonalNaive(period) for period in periods]
+    naive: list[Model] = [SeasonalNaive(periods[-1], 1, corrected=False)] if periods else []
+    naive += [SeasonalNaive(period) for period in periods]
     linear: list[Model] = [SeasonalLinear(periods, levelled=True)] if periods else []
     linear.append(SeasonalLinear(periods))
     if asked == ModelName.SEASONAL_NAIVE:

@@ -15,7 +15,7 @@ MOST_SEASONS = 12
 FEWEST_BLOCKS = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Thinned:
     """A series of means over blocks of ``stride`` samples, each at the middle of its block."""
 

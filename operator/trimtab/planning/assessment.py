@@ -13,8 +13,10 @@ from trimtab.analytics.quality import DataProblem, Quality
 from trimtab.analytics.quality import assess as assess_quality
 from trimtab.analytics.seasonality import SeasonFound, seasons
 from trimtab.analytics.trend import Trend, trend
+from trimtab.domain.choices import ForecastModel, OnNoTraffic
 from trimtab.domain.history import WorkloadHistory
-from trimtab.domain.policy import ForecastModel, Objective, OnNoTraffic, PolicySpec
+from trimtab.domain.objectives import Objective
+from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.status import ObjectiveState
 from trimtab.domain.units import format_number

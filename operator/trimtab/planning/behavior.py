@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from trimtab.domain.policy import Behavior, ScalingPolicy, ScalingPolicyType, ScalingRules, SelectPolicy
+from trimtab.domain.choices import ScalingPolicyType, SelectPolicy
+from trimtab.domain.scaling import Behavior, ScalingPolicy, ScalingRules
 
 UP_WINDOW_SECONDS, DOWN_WINDOW_SECONDS = 0, 300
 _UP_POLICIES = (

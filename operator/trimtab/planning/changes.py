@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from trimtab.domain.objects import FieldOwner, Workload
-from trimtab.domain.run import FieldChange
+from trimtab.domain.run_status import FieldChange
 from trimtab.domain.status import Amounts, ContainerSize, Snapshot
 from trimtab.domain.units import parse_quantity
 

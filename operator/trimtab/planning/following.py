@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from trimtab.domain.policy import Behavior
+from trimtab.domain.scaling import Behavior
 from trimtab.domain.units import format_duration, format_number
 from trimtab.planning.behavior import BehaviorState, pace, scaled
 from trimtab.planning.rescue import Breach, RescueState, advise, clock, stepped

@@ -9,7 +9,8 @@ from typing import Final
 from trimtab.analytics.quality import Quality
 from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
-from trimtab.domain.run import FieldChange, GuardResult, Phase, Trigger
+from trimtab.domain.run import Phase, Trigger
+from trimtab.domain.run_status import FieldChange, GuardResult
 from trimtab.domain.status import format_time
 from trimtab.domain.units import format_duration
 from trimtab.planning import changes as fields

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from trimtab.domain.history import WorkloadHistory
-from trimtab.domain.policy import Objective
+from trimtab.domain.objectives import Objective
 from trimtab.domain.series import FloatArray, Series
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve, fit
 

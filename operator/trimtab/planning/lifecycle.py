@@ -10,9 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import assert_never
 
+from trimtab.domain.choices import Mode, OnInconclusive
 from trimtab.domain.objects import Workload
-from trimtab.domain.policy import Mode, OnInconclusive, PolicySpec
-from trimtab.domain.run import Applied, FieldChange, GuardResult, Phase, Plan, Rollback, RunSpec, Verdict, VerdictResult
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run import Phase, RunSpec, VerdictResult
+from trimtab.domain.run_status import Applied, FieldChange, GuardResult, Plan, Rollback, Verdict
 from trimtab.domain.status import format_time
 from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen

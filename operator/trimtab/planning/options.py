@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from trimtab.domain.objects import Workload
-from trimtab.domain.policy import Horizontal, PolicySpec
-from trimtab.domain.run import FieldChange
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run_status import FieldChange
+from trimtab.domain.scaling import Horizontal
 from trimtab.domain.status import ContainerSize, OperatingPoint
 from trimtab.planning import changes as fields
 from trimtab.planning.performance_model import PerformanceCurve

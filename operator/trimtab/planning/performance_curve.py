@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import ndtri
 
-from trimtab.domain.run import CurveState
+from trimtab.domain.run_status import CurveState
 from trimtab.domain.series import FloatArray
 from trimtab.planning import curve_fit, curve_shapes
 from trimtab.planning.badness import Badness

@@ -10,16 +10,8 @@ from typing import Final
 
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
-from trimtab.domain.run import (
-    FieldChange,
-    GuardResult,
-    Plan,
-    Predicted,
-    PredictedCost,
-    PredictedObjective,
-    RequestedChange,
-    Trigger,
-)
+from trimtab.domain.run import RequestedChange, Trigger
+from trimtab.domain.run_status import FieldChange, GuardResult, Plan, Predicted, PredictedCost, PredictedObjective
 from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import format_cpu, format_memory, format_number
 from trimtab.planning import changes as fields

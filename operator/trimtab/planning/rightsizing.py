@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from trimtab.domain.policy import ContainerPolicy, ControlledResource, ControlledValues, Vertical
+from trimtab.domain.choices import ControlledResource, ControlledValues
+from trimtab.domain.scaling import ContainerPolicy, Vertical
 from trimtab.domain.status import Amounts, ContainerSize
 from trimtab.domain.units import format_cpu, format_memory
 from trimtab.planning.changes import amount

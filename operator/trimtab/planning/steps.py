@@ -6,17 +6,8 @@ from dataclasses import dataclass
 
 from trimtab.domain.objects import InvalidSpec, Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
-from trimtab.domain.run import (
-    FieldChange,
-    GuardResult,
-    Measurement,
-    Phase,
-    Plan,
-    RunSpec,
-    RunStatus,
-    TimelineEntry,
-    Verdict,
-)
+from trimtab.domain.run import Phase, RunSpec
+from trimtab.domain.run_status import FieldChange, GuardResult, Measurement, Plan, RunStatus, TimelineEntry, Verdict
 from trimtab.domain.status import Condition
 
 FIELD_MANAGER = "trimtab"

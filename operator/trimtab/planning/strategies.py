@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from trimtab.domain.policy import StrategyName
+from trimtab.domain.choices import StrategyName
 
 
 @dataclass(frozen=True, slots=True)

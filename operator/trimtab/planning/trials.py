@@ -10,8 +10,10 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.domain.policy import Objective, OnNoTraffic, Validation
-from trimtab.domain.run import Measurement
+from trimtab.domain.choices import OnNoTraffic
+from trimtab.domain.objectives import Objective
+from trimtab.domain.policy import Validation
+from trimtab.domain.run_status import Measurement
 from trimtab.domain.series import FloatArray
 from trimtab.domain.units import format_number
 from trimtab.planning.badness import Badness

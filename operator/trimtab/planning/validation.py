@@ -60,7 +60,8 @@ from typing import Final
 
 import numpy as np
 
-from trimtab.domain.run import ObjectiveVerdict, Verdict, VerdictResult
+from trimtab.domain.run import VerdictResult
+from trimtab.domain.run_status import ObjectiveVerdict, Verdict
 from trimtab.domain.units import format_number
 from trimtab.planning.effects import Effect, Effects, upper_at
 from trimtab.planning.trials import Evidence, Former, Intent, Peak, Samples, Trial, evidence_of, measurements

@@ -12,8 +12,9 @@ import structlog
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.resources import RESUMED_ANNOTATION
 from trimtab.analytics.quality import DataProblem
+from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Workload
-from trimtab.domain.policy import Mode, PolicySpec
+from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase
 from trimtab.domain.status import PolicyStatus, Scaling, ScalingStep, ScalingToday, parse_time
 from trimtab.forecasting.forecast import Forecast

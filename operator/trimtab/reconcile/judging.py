@@ -10,7 +10,8 @@ import numpy as np
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.objects import Run
 from trimtab.domain.policy import PolicySpec
-from trimtab.domain.run import Applied, Plan, RunSpec, Trigger
+from trimtab.domain.run import RunSpec, Trigger
+from trimtab.domain.run_status import Applied, Plan
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import parse_quantity
 from trimtab.planning.options import follows

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from trimtab.analytics.quality import DataProblem
 from trimtab.analytics.trend import Trend
+from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Run
-from trimtab.domain.policy import Mode
 from trimtab.domain.run import Phase
 from trimtab.domain.status import (
     Condition,

@@ -10,9 +10,11 @@ import structlog
 
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.resources import FINALIZER
+from trimtab.domain.choices import Mode, TargetKind
 from trimtab.domain.objects import Policy, Run, Workload
-from trimtab.domain.policy import Mode, PolicySpec, TargetKind
-from trimtab.domain.run import Phase, Plan, RunSpec, RunStatus, RunSummary, Trigger
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run import Phase, RunSpec, Trigger
+from trimtab.domain.run_status import Plan, RunStatus, RunSummary
 from trimtab.planning import changes as fields
 from trimtab.planning.capacity import capacity
 from trimtab.planning.guards import GuardFacts, ask

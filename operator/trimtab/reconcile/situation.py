@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, replace
 
 from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.objectives import Objective
 from trimtab.domain.objects import Policy, Run, Workload
-from trimtab.domain.policy import Objective, PolicySpec
+from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.status import OperatingPoint, PolicyStatus
 from trimtab.forecasting.forecast import Forecast

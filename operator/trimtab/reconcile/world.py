@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import Policy, Run
-from trimtab.domain.policy import PolicySpec, TargetKind
+from trimtab.domain.policy import PolicySpec
 
 Key = tuple[str, str]
 """(namespace, name)."""

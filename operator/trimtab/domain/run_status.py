@@ -1,0 +1,248 @@
+"""What the operator tells of an OptimizationRun: plan, what was applied, measurements, verdict, timeline."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from trimtab.domain.rules import list_map
+from trimtab.domain.run import Phase, VerdictResult
+from trimtab.domain.status import Condition, Name, Number, OperatingPoint, Phrase, Sentence, Snapshot, StatusModel, Time
+
+
+class FieldChange(StatusModel):
+    """One value that a plan changes."""
+
+    path: Name
+    """Field that changes, such as spec.replicas."""
+    container: Name = ""
+    """Container, for a path of resources."""
+    from_: Number = Field(alias="from")
+    """Value before."""
+    to: Number
+    """Value wanted."""
+
+
+class PredictedObjective(StatusModel):
+    """Value of an objective that the performance model expects under the plan at the peak of the forecast."""
+
+    name: Name
+    """Name of the objective."""
+    value: Number
+    """Expected value."""
+    lower: Number = ""
+    """Lower end of the interval."""
+    upper: Number = ""
+    """Upper end of the interval."""
+
+
+class PredictedCost(StatusModel):
+    """Cost a month before and after."""
+
+    from_: Number = Field(alias="from")
+    """Cost a month as it is."""
+    to: Number
+    """Cost a month under the plan."""
+    currency: Number
+    """Currency of both."""
+
+
+class Predicted(StatusModel):
+    """What the plan is expected to do."""
+
+    objectives: list[PredictedObjective] = Field(default_factory=list, max_length=16)
+    """Expected values of the objectives."""
+    cost: PredictedCost | None = None
+    """Cost a month before and after."""
+    peak_load_per_replica: Number = ""
+    """Load that a replica carries at the peak of the forecast under the plan."""
+    cpu_size: Number = ""
+    """CPU in cores of a pod under the plan."""
+
+
+class GuardResult(StatusModel):
+    """What one guard said."""
+
+    name: Name
+    """Guard, such as maxStepPercent."""
+    result: Literal["Passed", "Capped", "Blocked"]
+    """Passed, Capped (the plan was made smaller) or Blocked."""
+    message: Sentence = ""
+    """Why, with the values that decided."""
+
+
+class CurveState(StatusModel):
+    """The fitted performance curve of one objective, kept with the plan so that a verdict can be checked."""
+
+    objective: Name
+    """Name of the objective."""
+    kind: Name
+    """Form of the curve."""
+    parameters: list[Number] = Field(max_length=16)
+    """Parameters of the curve, in the order of its form."""
+    residual_std: Number
+    """Standard deviation of what the curve leaves unexplained."""
+    samples: int
+    """Samples that the curve was fitted to."""
+
+
+class Plan(StatusModel):
+    """What is to be changed, why, and what is expected of it."""
+
+    hash: Name
+    """Names this plan for approval: another plan has another hash."""
+    reason: Sentence
+    """Why, in one sentence."""
+    changes: list[FieldChange] = Field(max_length=64)
+    """Values that change."""
+    former_point: OperatingPoint = OperatingPoint()
+    """Operating point before, which a rollback restores."""
+    trial_point: OperatingPoint = OperatingPoint()
+    """Operating point on trial."""
+    predicted: Predicted = Predicted()
+    """What the plan is expected to do."""
+    evidence: dict[str, Sentence] = Field(default_factory=dict, max_length=32)
+    """Facts that the plan rests on, by name."""
+    guardrails: list[GuardResult] = Field(default_factory=list, max_length=32)
+    """What each guard said."""
+    curves: list[CurveState] = Field(default_factory=list, max_length=16)
+    """Performance curves that the plan rests on."""
+
+
+class Applied(StatusModel):
+    """The change as applied; before, after and the sample times are recorded before the first write."""
+
+    kind: Name = ""
+    """Kind of the workload."""
+    name: Name = ""
+    """Name of the workload."""
+    uid: Name
+    """UID of the workload; another one is never touched."""
+    manager: Name
+    """Field manager of the writes."""
+    before: Snapshot
+    """Values before, which a rollback restores."""
+    after: Snapshot
+    """Values written."""
+    at: Time
+    """Time of the record, right before the first write."""
+    validate_from: Time
+    """Time of the first measurement."""
+    validate_interval_seconds: int
+    """Seconds between measurements."""
+    measurements: int
+    """How many measurements the verdict rests on."""
+    startup_seconds: Number = ""
+    """Seconds that a pod takes to start, by which settling was lengthened."""
+    written: bool = False
+    """Whether every write was confirmed."""
+
+
+class Measurement(StatusModel):
+    """One measurement of the trial."""
+
+    at: Time
+    """Time of the samples."""
+    objective: Name
+    """Name of the objective."""
+    value: Number = ""
+    """Value measured; empty without data."""
+    expected: Number = ""
+    """Value the plan's curve expects at the load and size seen."""
+    load_per_replica: Number = ""
+    """Load a replica carried."""
+    result: Literal["Pass", "Fail", "NoTraffic", "Error"]
+    """Pass, Fail, NoTraffic or Error (no data)."""
+
+
+class ObjectiveVerdict(StatusModel):
+    """Verdict on one objective; effect is the load-adjusted change in percent, with its interval."""
+
+    name: Name
+    """Name of the objective."""
+    before: Number = ""
+    """Typical value before the change."""
+    after: Number = ""
+    """Typical value under the change."""
+    effect_percent: Number = ""
+    """Change in percent at equal load."""
+    lower_percent: Number = ""
+    """Lower end of the effect's interval."""
+    upper_percent: Number = ""
+    """Upper end of the effect's interval."""
+    result: VerdictResult
+    """Pass, Fail or Inconclusive."""
+
+
+class Verdict(StatusModel):
+    """What the evidence says of the trial."""
+
+    result: VerdictResult
+    """Pass, Fail or Inconclusive."""
+    objectives: list[ObjectiveVerdict] = Field(default_factory=list, max_length=16)
+    """Verdict on each objective."""
+    message: Sentence = ""
+    """The verdict in one sentence."""
+    at: Time = 0.0
+    """Time of the verdict."""
+
+
+class Rollback(StatusModel):
+    """How a change was undone."""
+
+    reason: Sentence
+    """Why it was undone."""
+    at: Time
+    """Time of the undoing."""
+    restored: bool
+    """Whether every value that was changed was put back."""
+
+
+class TimelineEntry(StatusModel):
+    """One step of a run's life."""
+
+    phase: Phase
+    """Phase that was entered."""
+    at: Time
+    """Time of entering."""
+    reason: Phrase = ""
+    """Why."""
+
+
+class RunSummary(StatusModel):
+    """Ready-made cells for ``kubectl get``."""
+
+    change: Phrase = ""
+    """What changes, such as 6→4, cpu 500m→350m."""
+    verdict: Phrase = ""
+    """How it ended, such as Kept."""
+    saves: Number = ""
+    """Cost saved a month."""
+
+
+class RunStatus(StatusModel):
+    """Status of an OptimizationRun."""
+
+    observed_generation: int = 0
+    """Generation of the spec that this status speaks of."""
+    phase: Phase | None = None
+    """Where the run is."""
+    conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("type"))
+    """Conditions by type."""
+    summary: RunSummary = RunSummary()
+    """Ready-made cells for kubectl get."""
+    plan: Plan | None = None
+    """What is to be changed, why, and what is expected of it."""
+    applied: Applied | None = None
+    """The change as applied, with what was there before."""
+    rescues: int = 0
+    """Replicas that following added to rescue objectives during the trial."""
+    measurements: list[Measurement] = Field(default_factory=list, max_length=40)
+    """Measurements of the trial; where there are more, the latest."""
+    verdict: Verdict | None = None
+    """What the evidence says of the trial."""
+    rollback: Rollback | None = None
+    """How the change was undone."""
+    timeline: list[TimelineEntry] = Field(default_factory=list, max_length=32)
+    """Phases that the run went through."""
