@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from pydantic import Field
 
@@ -61,7 +61,7 @@ class VerdictResult(StrEnum):
     INCONCLUSIVE = "Inconclusive"
 
 
-CHANGE_PATHS = (
+ChangePath = Literal[
     "spec.replicas",
     "resources.requests.cpu",
     "resources.requests.memory",
@@ -70,9 +70,8 @@ CHANGE_PATHS = (
     "operatingPoint.loadPerReplica",
     "operatingPoint.headroomPercent",
     "operatingPoint.minReplicas",
-)
-
-
+]
+CHANGE_PATHS: tuple[str, ...] = get_args(ChangePath)
 _WHOLE_NUMBERS = ("spec.replicas", "operatingPoint.headroomPercent", "operatingPoint.minReplicas")
 
 
@@ -122,16 +121,7 @@ class RequestedChange(SpecModel):
         ),
     )
 
-    path: Literal[
-        "spec.replicas",
-        "resources.requests.cpu",
-        "resources.requests.memory",
-        "resources.limits.cpu",
-        "resources.limits.memory",
-        "operatingPoint.loadPerReplica",
-        "operatingPoint.headroomPercent",
-        "operatingPoint.minReplicas",
-    ]
+    path: ChangePath
     """Field to change."""
     container: str = Field("", max_length=63)
     """Container, for a path of resources; empty for the others."""
