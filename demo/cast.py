@@ -1,6 +1,6 @@
 """The cast: the services of the story with their loads, the policies over them, and one bad change. Pure.
 
-A day passes in 110 seconds. At 0 seconds of the first live day it is night for ``checkout``, morning for ``payments``
+A day passes in 120 seconds. At 0 seconds of the first live day it is night for ``checkout``, morning for ``payments``
 and the last minute of the busy hours for ``search``. Every load repeats from day to day, so that there is something to
 foresee; noise comes on top, from a seed.
 """
@@ -22,10 +22,13 @@ from trimtab.simulation.behaviour import Cliff, ServiceModel
 from trimtab.simulation.scenario import Scenario, SimulatedService
 
 NAMESPACE: Final = "shop"
-DAY_SECONDS: Final = 110
+DAY_SECONDS: Final = 120
 HISTORY_DAYS: Final = 8
 THRESHOLD_SECONDS: Final = 0.25
 """What the 99th percentile of the latency must stay within, for every service."""
+
+STARTUP_SECONDS: Final = 10
+"""What a pod of ``checkout`` needs to start."""
 
 CHECKOUT, REACTIVE, PAYMENTS, SEARCH, CATALOG = "checkout", "checkout-reactive", "payments", "search", "catalog"
 
@@ -33,13 +36,13 @@ JsonObject = dict[str, Any]
 Day = tuple[tuple[float, float], ...]
 """Corners of a load over a day: (second of the day, requests/s)."""
 
-_CHECKOUT_DAY: Final[Day] = ((0, 60), (72, 60), (86, 400), (102, 400))
+_CHECKOUT_DAY: Final[Day] = ((-4, 60), (72, 60), (86, 400), (104, 400))
 _DAYS: Final[Mapping[str, Day]] = {
     CHECKOUT: _CHECKOUT_DAY,
     REACTIVE: _CHECKOUT_DAY,
-    PAYMENTS: ((-12, 80), (0, 80), (60, 330), (75, 330)),
-    SEARCH: ((-12, 300), (7, 300), (29, 30), (84, 30)),
-    CATALOG: ((0, 190), (55, 230)),
+    PAYMENTS: ((-14, 80), (2, 80), (60, 330), (80, 330)),
+    SEARCH: ((-20, 300), (14, 300), (36, 30), (86, 30)),
+    CATALOG: ((0, 150), (60, 230)),
 }
 
 
@@ -73,7 +76,7 @@ class Planted:
 def rates(day: Day, seconds: FloatArray) -> FloatArray:
     """Requests/s of a day that repeats for ever, on lines between its corners; same shape as ``seconds``.
 
-    >>> rates(((0, 10), (55, 60)), np.array([0.0, 27.5, 82.5, 110.0])).tolist()
+    >>> rates(((0, 10), (60, 60)), np.array([0.0, 30.0, 90.0, 120.0])).tolist()
     [10.0, 35.0, 35.0, 10.0]
     """
     at, height = np.array(day, dtype=np.float64).T
@@ -96,9 +99,9 @@ def scenario(folder: Path, origin: float) -> Scenario:
             memory=256 * 2**20,
         )
 
-    slow_start = {"requests_per_core": 200, "startup_seconds": 10}
-    quick_start = {"requests_per_core": 200, "startup_seconds": 3}
-    jvm = {"requests_per_core": 100, "startup_seconds": 3, "cliff": Cliff(below_cpu_cores=1.0, slowdown=1.5)}
+    slow_start = {"requests_per_core": 200, "startup_seconds": STARTUP_SECONDS}
+    quick_start = {"requests_per_core": 200, "startup_seconds": 2}
+    jvm = {"requests_per_core": 100, "startup_seconds": 2, "cliff": Cliff(below_cpu_cores=1.0, slowdown=1.5)}
     return Scenario(
         origin=origin,
         services=[
@@ -143,7 +146,7 @@ def policies() -> list[JsonObject]:
             "ReliabilityFocused",
             horizontal={"minReplicas": 2, "maxReplicas": 6, "follow": False},
             forecast={"horizon": "60s"},
-            validation={"interval": "5s", "duration": "40s", "failureLimit": 3},
+            validation={"duration": "40s", "failureLimit": 3},
         ),
     ]
 

@@ -36,9 +36,11 @@ _INSTALLED: Final = ("CustomResourceDefinition", "ServiceAccount", "Role", "Role
 OPERATOR_USER: Final = f"system:serviceaccount:{_SYSTEM_NAMESPACE}:{_SERVICE_ACCOUNT}"
 """Who the operator is to the API server: the account of its Helm chart, with the rights that the chart gives it."""
 
-_AHEAD_SECONDS: Final = 14.0
-"""History reaches this far ahead of the moment at which it is written, so that what is scraped follows without a gap."""
+_AHEAD_SECONDS, _AHEAD_SHARE = 10.0, 1.8
+"""History reaches this far ahead of the moment at which it is written, so that what is scraped follows without a gap:
+by what the machine needed so far, times a share, and no less than the seconds."""
 _STEP_SECONDS: Final = 1.0
+_OPERATOR_STARTS_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,6 @@ class Setting:
 
     stage: Stage
     audit_log: Path
-    operator_kubeconfig: Path
     scenario: Scenario
     begins_at: float
     """Unix time at which the history ends and life begins."""
@@ -68,6 +69,7 @@ async def setting(
     ``make_scenario`` gets the time at which life begins. Raises ClusterError or StageError when something does not
     come up.
     """
+    started = time.monotonic()
     async with AsyncExitStack() as stack:
         with step("etcd, API server, controllers, three simulated nodes"):
             ensure()
@@ -81,12 +83,12 @@ async def setting(
             for place in (_SYSTEM_NAMESPACE, namespace):
                 objects = yaml.safe_dump_all(_chart_objects(namespace, place))
                 await stage.kubectl("apply", "-n", place, "-f", "-", given=objects)
-            kubeconfig = plane.service_account_kubeconfig(_SYSTEM_NAMESPACE, _SERVICE_ACCOUNT)
+            stage.operator_kubeconfig = plane.service_account_kubeconfig(_SYSTEM_NAMESPACE, _SERVICE_ACCOUNT)
             await stage.deploy(make_scenario(0.0))
             await stage.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
             await stage.apply(*policies)
         with step("days of history, backfilled by promtool"):
-            begins_at = math.ceil(time.time() + _AHEAD_SECONDS)
+            begins_at = math.ceil(time.time() + max(_AHEAD_SECONDS, _AHEAD_SHARE * (time.monotonic() - started)))
             scenario = make_scenario(float(begins_at))
             history = folder / "history.om"
             samples = await _write_history(history, scenario, plane.kubeconfig, begins_at - history_seconds, begins_at)
@@ -97,8 +99,8 @@ async def setting(
         with step("services under load, from where the history ends"):
             await stage.simulate(scenario)
             await stage.kubectl("wait", "--for=condition=Available", "deployment", "--all", "--timeout=60s")
-            await asyncio.sleep(max(0.0, begins_at - time.time()))
-        yield Setting(stage, plane.audit_log, kubeconfig, scenario, begins_at, samples)
+            await asyncio.sleep(max(0.0, begins_at - _OPERATOR_STARTS_SECONDS - time.time()))
+        yield Setting(stage, plane.audit_log, scenario, begins_at, samples)
 
 
 def _chart_objects(namespace: str, place: str) -> list[JsonObject]:

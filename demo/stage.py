@@ -58,9 +58,12 @@ class Operator:
     """A running operator process."""
 
     process: Component
+    ended: bool = False
+    """On purpose."""
 
     def kill(self) -> None:
         """SIGKILL: no time to say anything."""
+        self.ended = True
         self.process.send(signal.SIGKILL)
         while self.process.alive():
             time.sleep(0.01)
@@ -75,6 +78,7 @@ class Operator:
 
     def stop(self) -> None:
         """SIGTERM, and wait for the end."""
+        self.ended = True
         stop_all([self.process])
 
     @property
@@ -98,6 +102,7 @@ class Stage:
     """What kubectl and the command line use; default as everybody else."""
     kube: KubeClient = field(init=False)
     _processes: list[Component] = field(default_factory=list)
+    _operators: list[Operator] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +172,9 @@ class Stage:
         command += ["--scrape-interval", f"{scrape_interval_seconds:g}", "--workers", str(workers)]
         command += ["--kubeconfig", str(kubeconfig or self.operator_kubeconfig or self.kubeconfig), "--metrics-port", "0", "--health-port", "0"]
         command += ["--log-level", log_level]
-        return Operator(self._spawn(name, command, self.folder / f"{name}.log"))
+        started = Operator(self._spawn(name, command, self.folder / f"{name}.log"))
+        self._operators.append(started)
+        return started
 
     async def trimtab(self, *arguments: str) -> str:
         """What the command line prints for this namespace; raises StageError with what it complains of."""
@@ -289,10 +296,15 @@ class Stage:
                 return seen
             if time.monotonic() > deadline:
                 raise StageError(f"waited {seconds:.0f} s for {what}")
-            for process in self._processes:
-                if process.name == "simulation" and not process.alive():
-                    raise process.died()
+            self._check_processes()
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _check_processes(self) -> None:
+        """Raise ComponentDiedError when one is dead that nobody ended."""
+        ended = [operator.process for operator in self._operators if operator.ended]
+        for process in self._processes:
+            if process not in ended and not process.alive():
+                raise process.died()
 
     @property
     def _person(self) -> Path:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.adapters.promql import TemplateError, check, escape_regex, fill, promql_duration, quoted, set_matcher
+from trimtab.adapters.promql_grouping import GroupedQuery, grouped
 
 VALUES = {"namespace": "shop", "target": "web.v2", "pods": "web-[0-9]+", "container": ".+", "window": "300s"}
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -118,6 +119,37 @@ def test_wrong(template: str, expected: str) -> None:
     assert fault is not None
     assert fault.startswith("spec.metrics.load.query: ")
     assert expected in fault
+
+
+DEEP = {
+    "brackets": "(" * 2000 + "a" + ")" * 2000,
+    "signs": "-" * 4000 + "a",
+    "functions": "abs(" * 900 + "a" + ")" * 900,
+    "sums": "+".join(["a"] * 2000),
+    "words": " or ".join(["a"] * 800),
+    "open brackets": "(" * 4000,
+}
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("template", DEEP.values(), ids=DEEP.keys())
+def test_what_nests_too_deeply_is_never_parsed(template: str) -> None:
+    assert check(template) == "query: has more than 150 operators and brackets; move parts of it to recording rules"
+
+
+DEEPEST = {
+    "brackets": "(" * 150 + 'a{s="$target"}' + ")" * 150,
+    "signs": "-" * 150 + 'a{s="$target"}',
+    "sums": "sum(" * 150 + 'a{s="$target"}' + ")" * 150,
+    "matchers do not count": " + ".join(['a{s="$target",b!~"c",d=~"e",f="(("}'] * 80),
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("template", DEEPEST.values(), ids=DEEPEST.keys())
+def test_what_nests_as_deeply_as_it_may_can_be_grouped(template: str) -> None:
+    assert check(template, "s") is None
+    assert isinstance(grouped(template, "s", "shop", "300s"), GroupedQuery)
 
 
 @pytest.mark.parametrize("template", ['sum(a{other="$target"})', "sum by (service) (a)", 'a{service!="$target"}'])

@@ -74,6 +74,15 @@ def test_several_values_at_one_time_are_a_failure_with_a_remedy() -> None:
     )
 
 
+def test_several_values_before_a_policys_own_range_are_not_its_concern() -> None:
+    query = {"load": {"query": "sum by (pod) (hits)"}}
+    requests = [request(key, spec("web", metrics=query), since, 180) for key, since in (("old", 60), ("new", 0))]
+    answer = RangeAnswer((series({"pod": "a"}, [1, 2, 3, 4]), series({"pod": "b"}, [5])))
+    both = read("load", requests, answer)
+    assert both["old"].history.load.values.tolist() == [2, 3, 4]
+    assert both["new"].failures["load"].kind is FailureKind.MANY_SERIES
+
+
 def test_kinds_and_containers_are_told_apart() -> None:
     requests = [request("d", spec("web"), 0, 60), request("s", spec("web", "StatefulSet"), 0, 60)]
     labels = {"workload_type": "Deployment", "workload": "web"}

@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.analytics.quality import DataProblem, Quality, assess
-from trimtab.domain.series import Series, empty
+from trimtab.domain.series import FloatArray, Series, empty
 
 HOUR = np.full(61, 5.0)
 
 
-def judged(values: np.ndarray, age: float = 20.0, **limits: float | None) -> Quality:
+def judged(values: FloatArray, age: float = 20.0, **limits: float | None) -> Quality:
     """Assess samples a minute apart, the last of which is ``age`` seconds old."""
     series = Series(0.0, 60.0, values, "requests/s")
     return assess(series, series.end + age, **{"max_age_seconds": 300.0, "min_history_seconds": 3600.0} | limits)
 
 
-def with_tail(*tail: float) -> np.ndarray:
+def with_tail(*tail: float) -> FloatArray:
     """An hour of fives that ends with ``tail``."""
     return np.concatenate([np.full(61 - len(tail), 5.0), tail])
 
@@ -57,7 +57,7 @@ def with_tail(*tail: float) -> np.ndarray:
         pytest.param(np.where(np.arange(61) % 4 == 1, math.nan, 5.0), None, id="each fourth is missing"),
     ],
 )
-def test_problem(values: np.ndarray, problem: DataProblem | None) -> None:
+def test_problem(values: FloatArray, problem: DataProblem | None) -> None:
     quality = judged(values)
     assert quality.problem is problem
     assert quality.ok == (problem is None)
@@ -122,7 +122,7 @@ def test_limits_fail_closed(limits: dict[str, float | None], problem: DataProble
     ],
     ids=["stale", "short", "negative", "jump", "gaps"],
 )
-def test_message_names_value_and_limit(values: np.ndarray, age: float, message: str) -> None:
+def test_message_names_value_and_limit(values: FloatArray, age: float, message: str) -> None:
     assert judged(values, age).message == message
 
 

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from tests.analytics.noise import autoregressive
 from trimtab.analytics.folding import fold, locking
 from trimtab.analytics.seasonality import SeasonFound, seasons
-from trimtab.domain.series import Series
+from trimtab.domain.series import FloatArray, Series
 
 
-def sharp(length: int, period: float, phase: float = 0.0) -> np.ndarray:
+def sharp(length: int, period: float, phase: float = 0.0) -> FloatArray:
     """A narrow wave with unit standard deviation and many harmonics."""
     wave = np.exp(2 * np.cos(2 * np.pi * (np.arange(length) / period + phase)))
     return (wave - wave.mean()) / wave.std()
 
 
-def found_in(values: np.ndarray, step_seconds: float = 1.0) -> tuple[SeasonFound, ...]:
+def found_in(values: FloatArray, step_seconds: float = 1.0) -> tuple[SeasonFound, ...]:
     return seasons(Series(0.0, step_seconds, values))
 
 
@@ -52,7 +52,7 @@ def test_compressed_day_with_a_period_that_is_no_whole_number_of_steps() -> None
         pytest.param(np.abs(100 * np.sin(np.pi * np.arange(300) / 50)), 50.0, id="rectified"),
     ],
 )
-def test_shapes(values: np.ndarray, period: float) -> None:
+def test_shapes(values: FloatArray, period: float) -> None:
     (season,) = found_in(values + np.random.default_rng(5).normal(0, 0.5, values.size))
     assert season.period_seconds == pytest.approx(period, rel=0.002)
 
@@ -74,7 +74,7 @@ def test_shapes(values: np.ndarray, period: float) -> None:
         pytest.param(np.full(300, np.nan), id="missing"),
     ],
 )
-def test_no_season(values: np.ndarray) -> None:
+def test_no_season(values: FloatArray) -> None:
     assert found_in(values) == ()
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.analytics.noise import autoregressive
 from trimtab.analytics.trend import Direction, NoTrend, Trend, trend
-from trimtab.domain.series import Series
+from trimtab.domain.series import FloatArray, Series
 
 
-def of(values: np.ndarray, step_seconds: float = 60.0, periods: tuple[float, ...] = ()) -> Trend:
+def of(values: FloatArray, step_seconds: float = 60.0, periods: tuple[float, ...] = ()) -> Trend:
     found = trend(Series(0.0, step_seconds, values), periods)
     assert isinstance(found, Trend)
     return found
@@ -38,7 +38,7 @@ def test_hand_worked_line() -> None:
         pytest.param(np.random.default_rng(0).normal(100, 10, 200), Direction.STEADY, id="noise"),
     ],
 )
-def test_direction(values: np.ndarray, direction: Direction) -> None:
+def test_direction(values: FloatArray, direction: Direction) -> None:
     assert of(values).direction is direction
 
 
@@ -82,7 +82,7 @@ def test_gaps_are_left_out() -> None:
     [np.empty(0), np.arange(7.0), np.append(np.full(300, np.nan), np.arange(8.0))],
     ids=["none", "7", "a tail"],
 )
-def test_too_little(values: np.ndarray) -> None:
+def test_too_little(values: FloatArray) -> None:
     assert isinstance(trend(Series(0.0, 60.0, values)), NoTrend)
 
 

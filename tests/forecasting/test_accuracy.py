@@ -9,7 +9,7 @@ import pytest
 
 from tests.analytics.noise import autoregressive
 from tests.forecasting.demands import compressed_day, noisy_sine, sine
-from trimtab.domain.series import Series
+from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.forecast import Forecast, forecast
 from trimtab.forecasting.state import FittedState
 
@@ -30,7 +30,7 @@ SERIES = 40
         pytest.param(lambda seed: 100 + autoregressive(330, 0.7, 8.0, seed), id="no season"),
     ],
 )
-def test_ninety_percent_intervals_hold_85_to_95(simulated: Callable[[int], np.ndarray]) -> None:
+def test_ninety_percent_intervals_hold_85_to_95(simulated: Callable[[int], FloatArray]) -> None:
     """Each of 40 seeded series is cut 30 steps before its end; the share of these steps inside the interval counts."""
     inside = []
     for seed in range(SERIES):

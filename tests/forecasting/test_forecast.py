@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from tests.analytics.noise import autoregressive
 from tests.forecasting.demands import compressed_day, noisy_sine, sine
-from trimtab.domain.series import Series, empty
+from trimtab.domain.series import FloatArray, Series, empty
 from trimtab.forecasting.forecast import Forecast, NoForecast, forecast
 
 
-def ahead(values: np.ndarray, horizon_steps: int = 20, step_seconds: float = 60.0, **asked: object) -> Forecast:
+def ahead(values: FloatArray, horizon_steps: int = 20, step_seconds: float = 60.0, **asked: object) -> Forecast:
     series = Series(0.0, step_seconds, values, "requests/s")
     found = forecast(series, **({"now": series.end, "horizon_seconds": horizon_steps * step_seconds} | asked))  # type: ignore[arg-type]  # tests name only what they vary
     assert isinstance(found, Forecast), found
@@ -116,7 +116,7 @@ def test_constant(level: float) -> None:
         pytest.param(1000 + autoregressive(300, 1.0, 5.0, 1), False, "reactive until a pattern was", id="random walk"),
     ],
 )
-def test_cold_start(values: np.ndarray, reliable: bool, reason: str) -> None:
+def test_cold_start(values: FloatArray, reliable: bool, reason: str) -> None:
     found = ahead(values)
     assert found.reliable == reliable
     assert found.reason.startswith(reason)
@@ -162,7 +162,7 @@ def test_questions_that_make_no_sense(asked: dict[str, object]) -> None:
         (100 + autoregressive(300, 0.0, 5.0, 1), "SeasonalLinear", "SeasonalLinear"),
     ],
 )
-def test_the_model_that_is_asked_for(values: np.ndarray, asked: str, model: str) -> None:
+def test_the_model_that_is_asked_for(values: FloatArray, asked: str, model: str) -> None:
     found = ahead(values, model=asked)
     assert found.model == model
     assert (f"{asked} as asked" if asked == model else f"LastValue stands in for {asked}") in found.reason

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.forecasting.demands import noisy_sine, sine
-from trimtab.domain.series import Series
+from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.linear import SeasonalLinear
 from trimtab.forecasting.models import LastValue, Model, SeasonalNaive
 
@@ -27,7 +27,7 @@ MODELS = [
 SEASONAL = MODELS[1:6]
 
 
-def series(values: np.ndarray, start: float = 0.0) -> Series:
+def series(values: FloatArray, start: float = 0.0) -> Series:
     return Series(start, 60.0, values, "requests/s")
 
 

@@ -73,7 +73,7 @@ def test_fit_withstands_wild_samples_and_gaps() -> None:
 
 
 @pytest.mark.parametrize("values", [np.zeros(50), np.append(np.full(49, math.nan), 3.0)], ids=["zero", "one sample"])
-def test_fit_of_next_to_nothing(values: np.ndarray) -> None:
+def test_fit_of_next_to_nothing(values: FloatArray) -> None:
     basis = Basis(50, (10.0,), trend=True)
     fitted = basis.evaluate(basis.fit(values), np.arange(60.0))
     assert np.isfinite(fitted).all()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.analytics.noise import autoregressive
 from tests.forecasting.demands import compressed_day, noisy_sine, sine
-from trimtab.domain.series import Series
+from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.linear import SeasonalLinear
 from trimtab.forecasting.models import LastValue, SeasonalNaive
 from trimtab.forecasting.selection import Choice, NoChoice, choose
@@ -18,7 +18,7 @@ HOUR = 3600.0
 SEASONAL = [LastValue(), SeasonalNaive(HOUR), SeasonalLinear((HOUR,), levelled=True), SeasonalLinear((HOUR,))]
 
 
-def chosen(values: np.ndarray, candidates: list, period_seconds: float = HOUR, steps: int = 20) -> Choice:
+def chosen(values: FloatArray, candidates: list, period_seconds: float = HOUR, steps: int = 20) -> Choice:
     choice = choose(Series(0.0, 60.0, values), steps, candidates, period_seconds)
     assert isinstance(choice, Choice)
     return choice
@@ -79,7 +79,7 @@ def test_steep_edges_are_not_smoothed_away() -> None:
     [np.full(9, 5.0), sine(60), np.append(np.full(400, np.nan), sine(70)), np.full(400, np.nan)],
     ids=["nine samples", "one season", "one season after a gap", "nothing"],
 )
-def test_too_short(values: np.ndarray) -> None:
+def test_too_short(values: FloatArray) -> None:
     assert isinstance(choose(Series(0.0, 60.0, values), 20, SEASONAL, HOUR), NoChoice)
 
 

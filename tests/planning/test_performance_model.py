@@ -14,7 +14,7 @@ from trimtab.domain.run_status import CurveState
 from trimtab.domain.series import FloatArray
 from trimtab.planning import curve_shapes
 from trimtab.planning.curve_shapes import Shape
-from trimtab.planning.performance_model import NotLearned, PerformanceCurve, capacity_from_utilisation, fit
+from trimtab.planning.performance_model import NotLearned, PerformanceCurve, fit
 from trimtab.planning.residuals import correlation_time, lag_one, mean_of
 
 from .mm1_support import LN100, MM1, ar1, share
@@ -324,17 +324,7 @@ def test_a_damaged_state_is_refused(damage: dict[str, object]) -> None:
         PerformanceCurve.from_state(learned().to_state().model_copy(update=damage))
 
 
-# Stand-in and residuals
-
-
-def test_utilisation_stands_in() -> None:
-    assert capacity_from_utilisation(0.005, 0.5, 0.6) == pytest.approx(60.0)
-
-
-@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
-def test_utilisation_needs_numbers(bad: float) -> None:
-    with pytest.raises(ValueError, match="above 0"):
-        capacity_from_utilisation(bad, 0.5, 0.6)
+# Residuals
 
 
 def test_mean_of_white_noise_is_students_t() -> None:

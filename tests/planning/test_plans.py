@@ -121,7 +121,10 @@ def test_memory_above_its_request_is_raised_whatever_it_costs() -> None:
 
 REFUSALS = {
     "well as it is": (inputs(HORIZONTAL, peak=172), "well as it is"),
-    "no capacity known": (inputs(HORIZONTAL, peak=100, capacity_of=lambda _: math.nan), "no capacity is known"),
+    "no capacity known": (
+        inputs(HORIZONTAL, peak=100, capacity_of=lambda cores: cores * math.nan),
+        "no capacity is known",
+    ),
     "bounds allow no more": (
         inputs(policy_spec(horizontal={"minReplicas": 1, "maxReplicas": 4, "follow": False}), peak=900),
         "bounds allow no more",

@@ -48,7 +48,7 @@ class PrometheusSettings:
     """Read again for each request, as the tokens of service accounts change."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     tenant: str = ""
-    """Sent as ``X-Scope-OrgID``, which Mimir, Cortex and Loki-style gateways read."""
+    """Sent as ``X-Scope-OrgID``, which Mimir and Cortex read."""
     ca_file: Path | None = None
     insecure_skip_verify: bool = False
     client_certificate: tuple[Path, Path] | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import promql_parser as parser
 
@@ -23,8 +23,13 @@ _LITERAL = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`[^`]*`|\#[^\n
 _PLACEHOLDER = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _REGEX_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _STRING_ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+_NESTING = re.compile(r"\{[^{}]*\}|([-+*/%^=<>(]|\b(?:and|or|unless|atan2)\b)", re.IGNORECASE)
+_MOST_NESTED: Final = 150
+"""Operators and opening brackets in a query, whose nodes are rewritten by recursion."""
 _TOKEN = re.compile(r"""\w+|"[^"]*"|[^\w\s]""")
 _STRIDES = 64
+_CHILDREN = ("expr", "lhs", "rhs", "param", "vector_selector")
+"""Attributes of nodes that are nodes. ``promql_parser.walk`` would do, but takes time by the cube of the depth."""
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _CACHED_TEMPLATES = 4096
 
@@ -161,6 +166,8 @@ def check(template: str, target_label: str | None = None, field: str = "query") 
         text = fill(template, _STAND_INS)
     except TemplateError as error:
         return f"{field}: {error}"
+    if sum(bool(found[1]) for found in _NESTING.finditer(_LITERAL.sub("", text))) > _MOST_NESTED:
+        return f"{field}: has more than {_MOST_NESTED} operators and brackets; move parts of it to recording rules"
     try:
         expression = parser.parse(text)
     except ValueError as error:
@@ -187,16 +194,14 @@ def _wrong_type(expression: parser.Expr, field: str) -> str | None:
 
 
 def _range_dependent(expression: parser.Expr, field: str) -> str | None:
-    found: list[str] = []
-
-    def visit(node: parser.Expr) -> None:
+    nodes: list[Any] = [expression]
+    while nodes:
+        node = nodes.pop()
         at = getattr(node, "at", None)
         if at is not None and at.type != parser.AtModifierType.At:
-            found.append(str(at))
-
-    parser.walk(expression, visit)
-    if found:
-        return f"{field}: `{found[0]}` changes with the range that is read; use offset, or @ with a fixed time"
+            return f"{field}: `{at}` changes with the range that is read; use offset, or @ with a fixed time"
+        children = (getattr(node, name, None) for name in _CHILDREN)
+        nodes += [*getattr(node, "args", ()), *(child for child in children if child is not None)]
     return None
 
 
@@ -213,10 +218,11 @@ def _label_unused(template: str, target_label: str | None, field: str) -> str | 
 def _place(template: str) -> int:
     """Where the longest start of a faulty template ends that is PromQL once its brackets are closed.
 
-    Long templates are searched by strides first: a parse takes up to half a millisecond, and there are many starts.
+    Long templates are searched by strides first: there may be thousands of starts to parse.
     """
     text = _LITERAL.sub(_same_length, template)
     text = _PLACEHOLDER.sub(lambda found: "9" * (len(found[0]) - 1) + "s", text)
+    text = text.replace("=~", "= ").replace("!~", "!=")  # spares the parser to compile regular expressions
     ends = [token.end() for token in _TOKEN.finditer(text)]
 
     def last_right(candidates: range) -> int:

@@ -70,26 +70,25 @@ def _reading(bulk: BulkQuery, consumer: Consumer, found: Sequence[RangeSeries]) 
         return QueryFailed(FailureKind.BAD_QUERY, message)
     result: dict[str, Series] = {}
     for name, parts in by_name.items():
-        values = _on_grid(bulk, parts)
+        values = _on_grid(consumer, bulk.step_seconds, parts)
         if isinstance(values, float):
             return _many_series(consumer, name, values)
-        whole = Series(bulk.start, bulk.step_seconds, values, consumer.query.unit)
-        cut = whole.between(consumer.start, consumer.end)
-        if cut.present:
-            result[name] = replace(cut, values=cut.values.copy())
+        if np.isfinite(values).any():
+            result[name] = Series(consumer.start, bulk.step_seconds, values, consumer.query.unit)
     return result or _no_data(consumer, "only NaN or infinite values" if found else "nothing")
 
 
-def _on_grid(bulk: BulkQuery, parts: Iterable[RangeSeries]) -> FloatArray | float:
-    """Values at the points of the grid, NaN where there is none; or a time at which two series have one."""
-    values = np.full(round((bulk.end - bulk.start) / bulk.step_seconds) + 1, np.nan)
+def _on_grid(consumer: Consumer, step_seconds: float, parts: Iterable[RangeSeries]) -> FloatArray | float:
+    """Values at the consumer's points of the grid, NaN where there is none; or a time at which two series have one."""
+    values = np.full(round((consumer.end - consumer.start) / step_seconds) + 1, np.nan)
     for part in parts:
-        finite = np.isfinite(part.values)
-        index = np.rint((part.times[finite] - bulk.start) / bulk.step_seconds).astype(np.int64)
+        index = np.rint((part.times - consumer.start) / step_seconds).astype(np.int64)
+        wanted = np.isfinite(part.values) & (index >= 0) & (index < values.size)
+        index = index[wanted]
         taken = np.isfinite(values[index])
         if taken.any():
-            return float(part.times[finite][taken][-1])
-        values[index] = part.values[finite]
+            return float(part.times[wanted][taken][-1])
+        values[index] = part.values[wanted]
     return values
 
 

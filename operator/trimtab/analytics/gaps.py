@@ -11,6 +11,7 @@ from trimtab.domain.series import FloatArray, Series
 
 BoolArray = NDArray[np.bool_]
 
+LARGEST_SAMPLE = 1e100
 LONGEST_BRIDGE_SECONDS = 3600.0
 LONGEST_BRIDGE_STEPS = 20
 
@@ -33,6 +34,11 @@ def longest_bridge(step_seconds: float) -> int:
     return max(1, min(LONGEST_BRIDGE_STEPS, int(LONGEST_BRIDGE_SECONDS // step_seconds)))
 
 
+def usable(values: FloatArray) -> FloatArray:
+    """``values`` with NaN for infinities and for what would overflow when squared (above 1e100)."""
+    return np.where(np.abs(values) <= LARGEST_SAMPLE, values, np.nan)
+
+
 def bridge(series: Series) -> Filled:
     """The series with gaps of up to :func:`longest_bridge` steps filled by lines.
 
@@ -42,7 +48,8 @@ def bridge(series: Series) -> Filled:
     >>> filled.values.tolist(), filled.known.tolist()
     ([1.0, 2.0, 3.0, 0.0], [True, True, True, False])
     """
-    finite = np.isfinite(series.values)
+    samples = usable(series.values)
+    finite = np.isfinite(samples)
     index = np.flatnonzero(finite)
     if index.size == 0:
         return Filled(np.zeros(len(series)), finite)
@@ -52,5 +59,5 @@ def bridge(series: Series) -> Filled:
     right = np.minimum(after, index.size - 1)
     missing = index[right] - index[np.maximum(right - 1, 0)] - 1
     known = finite | (inside & (missing <= longest_bridge(series.step_seconds)))
-    values = np.interp(grid, index, series.values[index])
+    values = np.interp(grid, index, samples[index])
     return Filled(np.where(known, values, 0.0), known)

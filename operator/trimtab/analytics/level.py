@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trimtab.analytics.gaps import usable
 from trimtab.domain.series import FloatArray, Series
 
 MAD_TO_SIGMA = 1.4826
@@ -37,7 +38,8 @@ def level(series: Series, window_seconds: float | None = None) -> Level | NoLeve
     Level(median=10.5, spread=1.4826, samples=4)
     """
     recent = series if window_seconds is None else series.between(series.end - window_seconds, series.end)
-    values = recent.values[np.isfinite(recent.values)]
+    values = usable(recent.values)
+    values = values[np.isfinite(values)]
     if values.size == 0:
         return NoLevel(f"none of {len(recent)} samples is a number")
     median = float(np.median(values))

@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from trimtab.analytics.folding import fold
-from trimtab.analytics.gaps import bridge
+from trimtab.analytics.gaps import bridge, usable
 from trimtab.domain.series import FloatArray, Series
 
 MOST_BLOCKS = 100
@@ -61,8 +61,9 @@ def trend(
     >>> result.direction.value, round(result.slope_per_hour, 6), round(result.percent_per_hour, 1)
     ('Rising', 60.0, 37.6)
     """
-    if series.present < FEWEST_SAMPLES:
-        return NoTrend(f"{series.present} samples; at least {FEWEST_SAMPLES} are needed")
+    present = int(np.isfinite(usable(series.values)).sum())
+    if present < FEWEST_SAMPLES:
+        return NoTrend(f"{present} samples; at least {FEWEST_SAMPLES} are needed")
     place, heights = _blocks(_without_seasons(series, periods_seconds))
     if heights.size < FEWEST_SAMPLES:
         return NoTrend(f"samples in {heights.size} parts of the time; at least {FEWEST_SAMPLES} are needed")
@@ -86,7 +87,7 @@ def trend(
 
 def _without_seasons(series: Series, periods_seconds: Sequence[float]) -> FloatArray:
     """Values without the mean profile of each period that was seen twice; NaN where missing."""
-    values = np.where(np.isfinite(series.values), series.values, np.nan)
+    values = usable(series.values)
     filled = bridge(series)
     place = np.linspace(-1.0, 1.0, len(series))
     low, high = np.quantile(filled.values[filled.known], [0.01, 0.99])

@@ -16,7 +16,7 @@ from trimtab.forecasting.correction import SCALE_FLOOR, Correction, IndexArray, 
 
 SEASONS_AVERAGED = 5
 OUTLIER_SIGMAS = 4.0
-LARGEST_DEMAND = 1e30
+LARGEST_DEMAND, SMALLEST_DEMAND = 1e30, 1e-30
 
 
 class ModelName(StrEnum):
@@ -57,8 +57,12 @@ class Model(ABC):
 
 
 def demand(samples: FloatArray) -> FloatArray:
-    """``samples`` with NaN for what cannot be a demand: negatives, infinities and what would overflow when squared."""
-    return np.where((samples >= 0) & (samples <= LARGEST_DEMAND), samples, np.nan)
+    """``samples`` with NaN for what cannot be a demand: negatives, infinities, above 1e30; what is below 1e-30 is 0.
+
+    Squares then neither overflow nor vanish.
+    """
+    possible = np.where((samples >= 0) & (samples <= LARGEST_DEMAND), samples, np.nan)
+    return np.where(possible < SMALLEST_DEMAND, 0.0, possible)
 
 
 def clean(series: Series) -> FloatArray:

@@ -110,13 +110,15 @@ def candidates(asked: str, found: Sequence[SeasonFound]) -> list[Model]:
 
 def _why(name: ModelName, asked: str, percent: int | None, found: Sequence[SeasonFound]) -> str:
     """One sentence on why this model."""
-    yardstick = "seasonal naive's" if found else "the last value's"
-    error = f"{percent} % of {yardstick}" if percent is not None else f"more than {yardstick}, which is 0"
+    yardstick = "seasonal naive" if found else "the last value"
+    error = f"more than {yardstick}, which made none" if percent is None else f"{percent} % of that of {yardstick}"
     if found:
         span = " and ".join(_span(one.period_seconds) for one in found)
         pattern = f"the demand repeats every {span}"
     else:
         pattern = "no season shows"
+    if asked == AUTO and percent == 100:
+        return f"{pattern}; no model erred clearly less than {yardstick} in the backtest"
     if asked == AUTO:
         return f"{pattern}; {name} erred least in the backtest, with an error of {error}"
     stand_in = f"{name} stands in for {asked}" if name != asked else f"{name} as asked"

@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from trimtab.domain.policy import PolicySpec
+from trimtab.domain.series import FloatArray
 from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import parse_quantity
 from trimtab.planning.assessment import Assessment
-from trimtab.planning.performance_model import capacity_from_utilisation
 from trimtab.planning.strategies import STRATEGIES, Strategy
 
 _UNBOUND: Final = 0.999
@@ -28,29 +30,54 @@ class Capacity:
 
 def capacity(assessment: Assessment, spec: PolicySpec, strategy: Strategy, cpu_size: float) -> Capacity:
     """Capacity of a replica of so many cores: the least over the objectives' curves, else the utilisation stand-in."""
-    size = cpu_size if cpu_size > 0 else 1.0  # as the curves take a pod without requests and limits
-    least, seen, binding = math.inf, math.inf, ""
+    sizes = np.array([cpu_size])
+    least, seen, binding = _bounds(assessment, spec, strategy, sizes)
+    if 0 < least[0] < math.inf:
+        return Capacity(float(least[0]), f"learned: {binding[0]} holds up to it", learned=True)
+    stand_in = float(_stand_in(assessment, strategy, sizes)[0])
+    if math.isfinite(seen[0]) and not seen[0] <= stand_in:
+        return Capacity(float(seen[0]), "objectives held at the largest load seen; its limit is not known yet", False)
+    if math.isfinite(stand_in):
+        target = f"{strategy.utilisation_target:.0%}"
+        return Capacity(stand_in, f"{target} CPU utilisation until a capacity is learned", learned=False)
+    why = next(iter(assessment.not_learned.values()), "no CPU usage was seen")
+    return Capacity(math.nan, f"no capacity known: {why}", learned=False)
+
+
+def capacities(assessment: Assessment, spec: PolicySpec, strategy: Strategy, cpu_sizes: FloatArray) -> FloatArray:
+    """Load that a replica carries, by its CPU in cores, both shape (n,); NaN where nothing is known."""
+    least, seen, _ = _bounds(assessment, spec, strategy, cpu_sizes)
+    stand_in = _stand_in(assessment, strategy, cpu_sizes)
+    otherwise = np.where(np.isfinite(seen), np.fmax(seen, stand_in), stand_in)
+    return np.where((least > 0) & np.isfinite(least), least, otherwise)
+
+
+def _bounds(
+    assessment: Assessment, spec: PolicySpec, strategy: Strategy, cpu_sizes: FloatArray
+) -> tuple[FloatArray, FloatArray, list[str]]:
+    """By size: the least capacity that an objective binds, the least edge of what was seen, and which one binds."""
+    sizes = np.where(cpu_sizes > 0, cpu_sizes, 1.0)  # as the curves take a pod without requests and limits
+    least, seen = np.full(sizes.size, math.inf), np.full(sizes.size, math.inf)
+    binding = [""] * sizes.size
     for objective in spec.objectives:
         curve = assessment.curves.get(objective.name)
         if curve is None:
             continue
-        carried, limit = curve.capacity(objective.threshold, size, strategy.capacity_probability), curve.limit(size)
-        if carried >= limit * _UNBOUND:
-            seen = min(seen, limit)
-        elif carried < least:
-            least, binding = carried, objective.name
-    if 0 < least < math.inf:
-        return Capacity(least, f"learned: {binding} holds up to it", learned=True)
-    if math.isfinite(assessment.cpu_per_load) and assessment.cpu_per_load > 0 and cpu_size > 0:
-        target = strategy.utilisation_target
-        stand_in = capacity_from_utilisation(assessment.cpu_per_load, cpu_size, target)
-        if math.isfinite(seen) and seen > stand_in:
-            return Capacity(seen, "objectives held at the largest load seen; its limit is not known yet", learned=False)
-        return Capacity(stand_in, f"{target:.0%} CPU utilisation until a capacity is learned", learned=False)
-    if math.isfinite(seen):
-        return Capacity(seen, "objectives held at the largest load seen; its limit is not known yet", learned=False)
-    why = next(iter(assessment.not_learned.values()), "no CPU usage was seen")
-    return Capacity(math.nan, f"no capacity known: {why}", learned=False)
+        carried = curve.capacities(objective.threshold, sizes, strategy.capacity_probability)
+        for index, (load, edge) in enumerate(zip(carried, curve.limits(sizes), strict=True)):
+            if load >= edge * _UNBOUND:
+                seen[index] = min(seen[index], edge)
+            elif load < least[index]:
+                least[index], binding[index] = load, objective.name
+    return least, seen, binding
+
+
+def _stand_in(assessment: Assessment, strategy: Strategy, cpu_sizes: FloatArray) -> FloatArray:
+    """Load at the strategy's utilisation target, by size; NaN where CPU usage or size is unknown."""
+    if not (math.isfinite(assessment.cpu_per_load) and assessment.cpu_per_load > 0):
+        return np.full(cpu_sizes.size, math.nan)
+    loads = strategy.utilisation_target * cpu_sizes / assessment.cpu_per_load
+    return np.where(cpu_sizes > 0, loads, math.nan)
 
 
 def effective_capacity(

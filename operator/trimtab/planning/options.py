@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run_status import FieldChange
 from trimtab.domain.scaling import Horizontal
+from trimtab.domain.series import FloatArray
 from trimtab.domain.status import ContainerSize, OperatingPoint
 from trimtab.planning import changes as fields
 from trimtab.planning.performance_model import PerformanceCurve
-from trimtab.planning.rightsizing import SizeCandidate, Usage, candidates
+from trimtab.planning.rightsizing import SizeCandidate, Usage, candidates, size_of
 from trimtab.planning.strategies import Strategy
 
 HOURS_A_MONTH: Final = 730.0
@@ -45,8 +48,8 @@ class PlanInputs:
     workload: Workload
     point: OperatingPoint
     demand: Demand
-    capacity_of: Callable[[float], float]
-    """Load that one replica of so many cores carries while all objectives hold; NaN when unknown."""
+    capacity_of: Callable[[FloatArray], FloatArray]
+    """Load that one replica carries while all objectives hold, by its CPU in cores, shape (n,); NaN when unknown."""
     capacity_source: str
     curves: Mapping[str, PerformanceCurve]
     usage: dict[str, Usage]
@@ -55,6 +58,8 @@ class PlanInputs:
 
 @dataclass(frozen=True, slots=True)
 class Option:
+    """A count and a size, what a replica then carries, and the cost a month."""
+
     replicas: int
     """Replicas at the demand that is provided for."""
     size: SizeCandidate
@@ -63,6 +68,7 @@ class Option:
 
 
 def follows(horizontal: Horizontal | None) -> bool:
+    """Whether replicas follow the demand between runs."""
     return horizontal is not None and horizontal.follow
 
 
@@ -82,12 +88,11 @@ def options(inputs: PlanInputs, need: float, step: float) -> list[Option]:
         memory_margin=inputs.strategy.memory_margin,
         max_step=min(step, 0.99) if math.isfinite(step) else 0.99,
     )
-    options = [option(inputs, workload.replicas, sizes[0])]
-    for size in sizes:
-        capacity = inputs.capacity_of(size.cpu_size)
-        count = replicas_for(inputs, need, capacity, step)
-        options.append(option(inputs, count, size))
-    return options
+    carried = inputs.capacity_of(np.array([size.cpu_size for size in sizes]))
+    found = [_option(inputs, workload.replicas, sizes[0], float(carried[0]))]
+    for size, capacity in zip(sizes, carried.tolist(), strict=True):
+        found.append(_option(inputs, replicas_for(inputs, need, capacity, step), size, capacity))
+    return found
 
 
 def replicas_for(inputs: PlanInputs, need: float, capacity: float, step: float) -> int:
@@ -105,8 +110,13 @@ def replicas_for(inputs: PlanInputs, need: float, capacity: float, step: float) 
     return min(max(wanted, math.ceil(now * (1 - step))), now + max(1, math.floor(now * step)))
 
 
-def option(inputs: PlanInputs, replicas: int, size: SizeCandidate) -> Option:
-    capacity = inputs.capacity_of(size.cpu_size)
+def option(inputs: PlanInputs, replicas: int, containers: tuple[ContainerSize, ...]) -> Option:
+    """The option of so many replicas with containers of these sizes."""
+    size = size_of(containers)
+    return _option(inputs, replicas, size, float(inputs.capacity_of(np.array([size.cpu_size]))[0]))
+
+
+def _option(inputs: PlanInputs, replicas: int, size: SizeCandidate, capacity: float) -> Option:
     average = _average_count(inputs, capacity, replicas)
     return Option(replicas, size, capacity, monthly_cost(inputs.spec, average, size.cpu_cores, size.memory_bytes))
 

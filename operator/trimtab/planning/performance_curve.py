@@ -14,6 +14,8 @@ from trimtab.planning import curve_fit, curve_shapes
 from trimtab.planning.badness import Badness
 from trimtab.planning.curve_shapes import Shape
 
+_GRID = 48
+"""Loads tried at a time when a capacity is looked for; three times over, each within one step of the last."""
 EXTRAPOLATION = 1.10
 """How far beyond the largest load per core that was seen a capacity is ever promised."""
 _DIGITS = ".9g"
@@ -110,31 +112,38 @@ class PerformanceCurve:
 
     def limit(self, cpu_size: float) -> float:
         """Load per replica beyond which nothing is promised: ten per cent above the largest that was seen."""
-        return EXTRAPOLATION * self.seen * math.pow(cpu_size, self._exponent)
+        return float(self.limits(np.array([cpu_size]))[0])
 
     def capacity(self, threshold: float, cpu_size: float, quantile: float) -> float:
-        """Largest load per replica at which one sample holds ``threshold`` with probability ``quantile``.
+        """Largest load per replica of so many cores that :meth:`capacities` promises."""
+        return float(self.capacities(threshold, np.array([cpu_size]), quantile)[0])
 
-        One-sided normal bound in log badness from the spread of samples and the uncertainty of the curve, never
-        more than :meth:`limit`; 0.0 when not even an idle replica holds it. Raises ValueError for a quantile outside
-        (0, 1) or a size that is not above 0.
+    def capacities(self, threshold: float, cpu_sizes: FloatArray, quantile: float) -> FloatArray:
+        """Largest load per replica at which one sample holds ``threshold`` with probability ``quantile``, shape (m,).
+
+        For each CPU size in cores, shape (m,). One-sided normal bound in log badness from the spread of samples and the
+        uncertainty of the curve, never more than :meth:`limit`; 0.0 when not even an idle replica holds it. Raises
+        ValueError for a quantile outside (0, 1) or a size that is not above 0.
         """
-        if not 0.0 < quantile < 1.0 or not cpu_size > 0.0:
-            raise ValueError(f"quantile must be in (0, 1) and cpu_size above 0, got {quantile} and {cpu_size}")
+        if not 0.0 < quantile < 1.0 or not (cpu_sizes > 0.0).all():
+            raise ValueError(f"quantile must be in (0, 1) and sizes above 0, got {quantile} and {cpu_sizes}")
         z = float(ndtri(quantile))
         bound = float(self.badness.log(np.array([threshold]))[0])
-        low, high = 0.0, self.limit(cpu_size)
+        shares, sizes = np.linspace(0.0, 1.0, _GRID), np.repeat(cpu_sizes, _GRID)
+        low, high = np.zeros_like(cpu_sizes), self.limits(cpu_sizes)
+        rows = np.arange(cpu_sizes.size)
         for _ in range(3):
-            loads = np.linspace(low, high, 48)
-            level, gradient = self.log_expected(loads, np.array([cpu_size]))
-            variance = np.einsum("ij,jk,ik->i", gradient, self.doubt, gradient)
-            broken = np.flatnonzero(level + z * np.sqrt(np.maximum(variance, 0.0) + self.residual_std**2) > bound)
-            if broken.size == 0:
-                return high
-            if broken[0] == 0:
-                return low
-            low, high = float(loads[broken[0] - 1]), float(loads[broken[0]])
+            loads = low[:, None] + (high - low)[:, None] * shares
+            level, gradient = self.log_expected(loads.ravel(), sizes)
+            variance = np.maximum(((gradient @ self.doubt) * gradient).sum(axis=1), 0.0)
+            broken = (level + z * np.sqrt(variance + self.residual_std**2) > bound).reshape(loads.shape)
+            first = np.where(broken.any(axis=1), np.argmax(broken, axis=1), _GRID)
+            low, high = loads[rows, np.maximum(first - 1, 0)], loads[rows, np.minimum(first, _GRID - 1)]
         return low
+
+    def limits(self, cpu_sizes: FloatArray) -> FloatArray:
+        """:meth:`limit` of each size, shape (m,)."""
+        return np.asarray(EXTRAPOLATION * self.seen * np.power(cpu_sizes, self._exponent), dtype=np.float64)
 
     @property
     def _exponent(self) -> float:

@@ -20,7 +20,7 @@ from trimtab.planning.curve_shapes import Shape
 from trimtab.planning.performance_curve import NotLearned, PerformanceCurve
 from trimtab.planning.residuals import robust_std
 
-__all__ = ["NotLearned", "PerformanceCurve", "capacity_from_utilisation", "fit"]
+__all__ = ["NotLearned", "PerformanceCurve", "fit"]
 
 _FEWEST_SAMPLES: Final = 30
 _FEWEST_EFFECTIVE: Final = 8.0
@@ -118,19 +118,3 @@ def _best(badness: Badness, points: curve_fit.Points) -> tuple[Shape, curve_fit.
     ):
         return Shape.MONOTONE, free, knots
     return shape, fitted, np.empty(0)
-
-
-def capacity_from_utilisation(cpu_cores_per_load: float, cpu_size: float, target_utilisation: float) -> float:
-    """Load per replica that uses ``target_utilisation`` (0 to 1) of ``cpu_size`` cores: the stand-in for a curve.
-
-    ``cpu_cores_per_load`` is CPU in cores that one unit of load costs. Raises ValueError unless all are finite and
-    above 0.
-
-    >>> capacity_from_utilisation(0.005, 0.5, 0.6)
-    60.0
-    """
-    if not all(math.isfinite(v) and v > 0 for v in (cpu_cores_per_load, cpu_size, target_utilisation)):
-        raise ValueError(
-            f"CPU per load, size and target must be above 0: {cpu_cores_per_load}, {cpu_size}, {target_utilisation}"
-        )
-    return target_utilisation * cpu_size / cpu_cores_per_load

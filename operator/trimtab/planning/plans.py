@@ -17,7 +17,7 @@ from trimtab.domain.units import format_cpu, format_memory, format_number
 from trimtab.planning import changes as fields
 from trimtab.planning.options import Option, PlanInputs, changes_to, cheapest, follows, option, options
 from trimtab.planning.plan_text import evidence, full_reason, reason_for, well_reason
-from trimtab.planning.rightsizing import candidates, memory_short
+from trimtab.planning.rightsizing import memory_short
 from trimtab.planning.steps import NoPlan
 
 _Z90: Final = 1.645
@@ -86,14 +86,10 @@ def requested(inputs: PlanInputs, wanted: Iterable[RequestedChange]) -> Proposal
             changes.append(FieldChange(path=change.path, container=change.container, from_=before, to=after))
     if not changes:
         return NoPlan("spec.changes: every value is already as asked for")
-    replicas = fields.replicas_of(changes) or workload.replicas
     resized = {size.name: size for size in fields.sizes_of(workload, changes)}
-    size = candidates(
-        tuple(resized.get(size.name, size) for size in workload.containers), None, {}, memory_margin=0, max_step=0
-    )[0]
-    present_size = candidates(workload.containers, None, {}, memory_margin=0, max_step=0)[0]
-    chosen = option(inputs, replicas, size)
-    present = option(inputs, workload.replicas, present_size)
+    containers = tuple(resized.get(size.name, size) for size in workload.containers)
+    chosen = option(inputs, fields.replicas_of(changes) or workload.replicas, containers)
+    present = option(inputs, workload.replicas, workload.containers)
     reason = f"asked for by a person: {fields.describe(changes)}"
     return _proposal(inputs, tuple(changes), chosen, present, Trigger.MANUAL, reason, ())
 
@@ -102,8 +98,7 @@ def adopt(inputs: PlanInputs, load_per_replica: float) -> Proposal | NoPlan:
     """A plan that changes nothing but asks a person to let replicas follow under the present operating point."""
     after = format_number(load_per_replica)
     change = FieldChange(path="operatingPoint.loadPerReplica", from_=inputs.point.load_per_replica, to=after)
-    size = candidates(inputs.workload.containers, None, {}, memory_margin=0, max_step=0)[0]
-    present = option(inputs, inputs.workload.replicas, size)
+    present = option(inputs, inputs.workload.replicas, inputs.workload.containers)
     reason = f"replicas would follow the demand at {after} {inputs.demand.unit} a replica ({inputs.capacity_source})"
     return _proposal(inputs, (change,), present, present, Trigger.FORECAST, reason, ())
 

@@ -73,14 +73,14 @@ def candidates(
 
     CPU is varied on the container that may use most of it; memory of each follows what it used.
     """
-    present = _candidate(containers)
+    present = size_of(containers)
     if vertical is None:
         return (present,)
     main = max(containers, key=lambda size: amount(size.limits.cpu) or amount(size.requests.cpu), default=None)
     with_memory = tuple(
         _memory(size, policy_for(vertical, size.name), usage, memory_margin, max_step) for size in containers
     )
-    found = [present, _candidate(with_memory)]
+    found = [present, size_of(with_memory)]
     if main is not None and (policy := policy_for(vertical, main.name)) is not None:
         for resized in _cpu_sizes(main, policy, usage.get(main.name), max_step):
             sized = tuple(
@@ -94,9 +94,11 @@ def candidates(
                 else size
                 for size in with_memory
             )
-            found.append(_candidate(sized))
-    unique = {candidate.containers_key: candidate for candidate in map(_Keyed, reversed(found))}
-    return tuple(keyed.candidate for keyed in reversed(unique.values()))
+            found.append(size_of(sized))
+    unique: dict[tuple[str, ...], SizeCandidate] = {}
+    for candidate in found:
+        unique.setdefault(tuple(size.model_dump_json() for size in candidate.containers), candidate)
+    return tuple(unique.values())
 
 
 def memory_short(containers: tuple[ContainerSize, ...], vertical: Vertical | None, usage: dict[str, Usage]) -> str:
@@ -112,13 +114,8 @@ def memory_short(containers: tuple[ContainerSize, ...], vertical: Vertical | Non
     return ""
 
 
-class _Keyed:
-    def __init__(self, candidate: SizeCandidate) -> None:
-        self.candidate = candidate
-        self.containers_key = tuple(size.model_dump_json() for size in candidate.containers)
-
-
-def _candidate(containers: tuple[ContainerSize, ...]) -> SizeCandidate:
+def size_of(containers: tuple[ContainerSize, ...]) -> SizeCandidate:
+    """What a pod of these containers may use and requests."""
     cores, size_bytes = requested(containers)
     return SizeCandidate(containers, cpu_size(containers), cores, size_bytes)
 

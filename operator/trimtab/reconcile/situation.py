@@ -13,7 +13,7 @@ from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.status import OperatingPoint, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning.assessment import Assessment
-from trimtab.planning.capacity import Capacity, capacity, effective_capacity, strategy_of
+from trimtab.planning.capacity import Capacity, capacities, capacity, effective_capacity, strategy_of
 from trimtab.planning.options import Demand, PlanInputs
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.strategies import STRATEGIES, Strategy
@@ -138,7 +138,7 @@ class Situation:
             workload=self.workload,
             point=point,
             demand=self.demand(),
-            capacity_of=lambda size: capacity(assessment, spec, strategy, size).load_per_replica,
+            capacity_of=lambda sizes: capacities(assessment, spec, strategy, sizes),
             capacity_source=capacity(assessment, spec, strategy, cpu_size(self.workload.containers)).source,
             curves=assessment.curves,
             usage=assessment.usage,

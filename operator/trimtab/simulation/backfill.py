@@ -17,7 +17,7 @@ from trimtab.simulation.views import PodView
 from trimtab.simulation.virtual import VirtualPod, VirtualWorkload
 
 CONTROL_SECONDS = 15.0
-"""How often the plan is asked: the HPA's own interval, to the nearest step."""
+"""How often the plan is asked: the HPA's own interval, or every scrape where they are further apart."""
 
 LivePods = Mapping[tuple[str, str], Sequence[PodView]]
 
@@ -52,21 +52,25 @@ def backfill(
         sized = _sized(config, pods)
 
         def play(sized: SimulatedService = sized) -> Iterator[tuple[VirtualWorkload, Observation]]:
-            return _play(VirtualWorkload(sized, start, run_step, scenario.origin), plan(sized), count * step_seconds)
+            workload = VirtualWorkload(sized, start, run_step, scenario.origin)
+            return _play(workload, plan(sized), count * step_seconds, max(CONTROL_SECONDS, step_seconds))
 
         live_replica_set = pods[0].owner_name if pods and config.kind == "Deployment" else ""
-        recorder = Recorder(log, start, step_seconds, _names(play(), pods), live_replica_set)
+        names = _names(play(), pods) if pods else {}
+        recorder = Recorder(log, start, step_seconds, names, live_replica_set)
         for workload, observation in play():
             recorder.record(workload, observation)
     return log.write(out, [number(moment) for moment in (start + step_seconds * np.arange(1, count + 1)).tolist()])
 
 
-def _play(workload: VirtualWorkload, plan: Plan, seconds: float) -> Iterator[tuple[VirtualWorkload, Observation]]:
+def _play(
+    workload: VirtualWorkload, plan: Plan, seconds: float, control_seconds: float
+) -> Iterator[tuple[VirtualWorkload, Observation]]:
     end = workload.now + seconds
-    control_seconds = max(1, round(CONTROL_SECONDS / workload.step_seconds)) * workload.step_seconds
+    interval = max(1, round(control_seconds / workload.step_seconds)) * workload.step_seconds
     while workload.now < end - 1e-6:
         workload.scale(plan(workload))
-        for observation in workload.stretches(min(control_seconds, end - workload.now)):
+        for observation in workload.stretches(min(interval, end - workload.now)):
             yield workload, observation
 
 

@@ -1,0 +1,160 @@
+"""The screen: steps of the preparation, the live picture, and the outcome; 80 columns are enough.
+
+On a terminal the picture is drawn over itself; anywhere else what happens is told in lines, with the picture in short
+every fifteen seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from demo.cast import THRESHOLD_SECONDS
+from demo.judging import Promise
+from demo.watching import Note, Row, Watch
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_SHOWN_NOTES: Final = 8
+_PLAIN_SECONDS: Final = 15.0
+_PHASE_STYLE: Final = {"Succeeded": "green", "RolledBack": "yellow", "Rejected": "red", "Failed": "red"}
+
+
+@dataclass(slots=True)
+class Screen:
+    """Where the demonstration is shown."""
+
+    console: Console = field(default_factory=Console)
+    _told: int = 0
+    _pictured_at: float = -math.inf
+
+    def say(self, text: str = "") -> None:
+        """A line."""
+        self.console.print(text, highlight=False)
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """A step of the preparation with the time that it took."""
+        started = time.monotonic()
+        with self.console.status(what) if self.console.is_terminal else _nothing():
+            yield
+        seconds = time.monotonic() - started
+        self.console.print(f" [green]✓[/] {escape(what)} [dim]{seconds:.1f} s[/]", highlight=False)
+
+    @contextmanager
+    def live(self, watch: Watch, total_seconds: float) -> Iterator[Live | None]:
+        """The live picture; call :meth:`show` to bring it up to date."""
+        if not self.console.is_terminal:
+            yield None
+            return
+        with Live(self._picture(watch, total_seconds), console=self.console, auto_refresh=False) as picture:
+            yield picture
+
+    def show(self, watch: Watch, total_seconds: float, picture: Live | None) -> None:
+        """Draw the picture anew, or tell what is new."""
+        if picture is not None:
+            picture.update(self._picture(watch, total_seconds), refresh=True)
+            return
+        for note in watch.notes[self._told :]:
+            self.console.print(_note(note), soft_wrap=True, highlight=False)
+        self._told = len(watch.notes)
+        if watch.seconds - self._pictured_at >= _PLAIN_SECONDS:
+            self._pictured_at = watch.seconds
+            self.console.print(_table(list(watch.rows.values()), said=False))
+
+    def outcome(self, promises: Sequence[Promise]) -> None:
+        """What was promised, and what is to be said for it."""
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
+        table.add_column("promise", ratio=2)
+        table.add_column("evidence", ratio=4)
+        table.add_column("kept", justify="center")
+        for promise in promises:
+            kept = Text("yes", style="bold green") if promise.kept else Text("NO", style="bold red")
+            table.add_row(escape(promise.title), escape("\n".join(promise.evidence)), kept)
+        self.console.print(table)
+
+    def _picture(self, watch: Watch, total_seconds: float) -> RenderableType:
+        seconds = max(watch.seconds, 0.0)
+        head = Table.grid(expand=True, padding=(0, 1))
+        head.add_column(ratio=1)
+        head.add_column(justify="right")
+        head.add_row(
+            ProgressBar(total=total_seconds, completed=min(seconds, total_seconds)),
+            f"{_clock(seconds)} of {_clock(total_seconds)}",
+        )
+        width = self.console.width
+        notes = [_one_line(_note(note), width) for note in watch.notes[-_SHOWN_NOTES:]]
+        return Group(head, _table(list(watch.rows.values()), said=True, width=width), Text(), *notes)
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Values as bars, from zero to the largest; a space where one is missing.
+
+    >>> sparkline([0.0, 50.0, 100.0, math.nan])
+    '▁▄█ '
+    """
+    top = max((value for value in values if math.isfinite(value)), default=0.0)
+    scale = (len(_BARS) - 1) / top if top > 0 else 0.0
+    return "".join(_BARS[int(value * scale)] if math.isfinite(value) else " " for value in values)
+
+
+def _table(rows: Sequence[Row], *, said: bool, width: int = 80) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name, justify in (
+        ("service", "left"),
+        ("requests/s", "right"),
+        ("", "left"),
+        ("pods", "right"),
+        ("cpu", "right"),
+        ("p99", "right"),
+        ("run", "left"),
+    ):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich wants the literals
+    for row in rows:
+        pods = str(row.ready) if row.ready == row.wanted else f"{row.ready}→{row.wanted}"
+        bad = math.isfinite(row.p99_seconds) and row.p99_seconds > THRESHOLD_SECONDS
+        p99 = f"{row.p99_seconds * 1000:.0f} ms" if math.isfinite(row.p99_seconds) else ""
+        table.add_row(
+            Text(row.name, style="bold"),
+            f"{row.demand:.0f}" if math.isfinite(row.demand) else "",
+            Text(sparkline(row.trend[-16:]), style="cyan"),
+            Text(pods, style="bold yellow" if row.ready != row.wanted else ""),
+            row.cpu,
+            Text(p99, style="bold red" if bad else "green"),
+            Text(row.run, style=_PHASE_STYLE.get(row.run, "cyan")),
+        )
+        if said:
+            table.add_section()
+    return table
+
+
+def _note(note: Note) -> Text:
+    text = Text(f"{note.at:+4.0f} s ", style="dim")
+    text.append(f"{note.about} ", style="bold")
+    text.append(note.text, style="" if note.by_operator else "magenta")
+    return text
+
+
+def _one_line(text: Text, width: int) -> Text:
+    text.truncate(width, overflow="ellipsis")
+    return text
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield

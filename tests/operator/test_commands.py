@@ -1,0 +1,1 @@
+"""pause, resume, undo, abort, dry runs, and how many runs are kept."""

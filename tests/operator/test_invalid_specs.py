@@ -1,0 +1,1 @@
+"""What schema and CEL cannot see is told in the status, and changes nothing."""

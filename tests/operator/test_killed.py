@@ -1,0 +1,199 @@
+"""Killed at any point and started again, the operator ends each run as if it had not been killed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from demo.stage import Operator, Stage
+from tests.operator.acting import (
+    BAD_CPU,
+    BAD_REPLICAS,
+    CPU,
+    GOOD_CPU,
+    GOOD_REPLICAS,
+    REPLICAS,
+    learned,
+    play,
+    policy,
+    replicas,
+    resources,
+    service,
+    to_cpu,
+    to_replicas,
+    verdict,
+)
+from tests.operator.audit import Audit
+from tests.operator.gate import Gate, Request, to_run_status, to_scale
+from trimtab.adapters.kube import JsonObject
+from trimtab.domain.status import parse_time
+
+pytestmark = pytest.mark.cluster
+
+GOOD, BAD = "good", "bad"
+
+
+@dataclass
+class Play:
+    """Two workloads, a run on each: one that must be kept, one that must be undone."""
+
+    stage: Stage
+    gate: Gate
+    kubeconfig: Path
+    operator: Operator
+
+    def start(self) -> None:
+        """The operator again."""
+        self.operator = self.stage.operator(kubeconfig=self.kubeconfig)
+
+    async def both_in(self, phase: str) -> None:
+        """Wait until both runs are there."""
+        for name in (GOOD, BAD):
+            await self.stage.in_phase(name, [phase])
+
+
+Kill = Callable[[Play], Awaitable[None]]
+
+
+async def never(play: Play) -> None:
+    """Undisturbed, for comparison."""
+
+
+async def awaiting_approval(play: Play) -> None:
+    """Approved while nobody listens."""
+    await play.both_in("AwaitingApproval")
+    play.operator.kill()
+    for name in (GOOD, BAD):
+        await play.stage.trimtab("approve", name)
+    play.start()
+
+
+def applying(done: bool) -> Kill:
+    """With the change on record, and its write not made, or made and not heard of."""
+
+    async def kill(play: Play) -> None:
+        holds = [play.gate.hold(lambda request, name=name: to_scale(request) and f"/{name}/" in request.path)  # type: ignore[misc]  # the name of the loop, bound now
+                 for name in (GOOD, BAD)]  # fmt: skip
+        await asyncio.gather(*(hold.caught() for hold in holds))
+        play.operator.kill()
+        for hold in holds:
+            if done:
+                assert await hold.let_go() == 200
+            else:
+                hold.drop()
+        for name in (GOOD, BAD):
+            assert (await play.stage.run(name))["status"]["phase"] == "Applying"
+        play.start()
+
+    return kill
+
+
+def waiting_in(phase: str) -> Kill:
+    """In a phase in which the operator waits."""
+
+    async def kill(play: Play) -> None:
+        await play.both_in(phase)
+        play.operator.kill()
+        play.start()
+
+    return kill
+
+
+async def away_for_the_whole_trial(play: Play) -> None:
+    """Back only when the time of the last sample has passed."""
+    await play.both_in("Settling")
+    play.operator.kill()
+    ends = []
+    for name in (GOOD, BAD):
+        applied = (await play.stage.run(name))["status"]["applied"]
+        span = applied["validateIntervalSeconds"] * applied["measurements"]
+        ends.append(parse_time(applied["validateFrom"]) + span)
+    await asyncio.sleep(max(ends) - time.time())
+    play.start()
+
+
+def verdict_recorded(done: bool) -> Kill:
+    """When the verdict of the bad run is written: not arrived, or arrived and not acted on."""
+
+    async def kill(play: Play) -> None:
+        hold = play.gate.hold(lambda request: to_run_status(request) and f"/{BAD}/" in request.path and b"verdict" in request.body)
+        await hold.caught()
+        play.operator.kill()
+        if done:
+            assert await hold.let_go() == 200
+        else:
+            hold.drop()
+        play.start()
+
+    return kill
+
+
+def undoing(done: bool) -> Kill:
+    """When the bad change is undone: the write not made, or made and not heard of."""
+
+    async def kill(play: Play) -> None:
+        await play.stage.in_phase(BAD, ["Settling", "Validating"])
+        hold = play.gate.hold(lambda request: to_scale(request) and f"/{BAD}/" in request.path)
+        await hold.caught()
+        play.operator.kill()
+        if done:
+            assert await hold.let_go() == 200
+        else:
+            hold.drop()
+        assert (await play.stage.run(BAD))["status"]["phase"] == "Validating"
+        play.start()
+
+    return kill
+
+
+@pytest.mark.parametrize(
+    ("kill", "mode"),
+    [
+        pytest.param(never, "Auto", id="undisturbed"),
+        pytest.param(awaiting_approval, "Approve", id="AwaitingApproval"),
+        pytest.param(applying(done=False), "Auto", id="Applying-before-the-write"),
+        pytest.param(applying(done=True), "Auto", id="Applying-after-the-write"),
+        pytest.param(waiting_in("Settling"), "Auto", id="Settling"),
+        pytest.param(waiting_in("Validating"), "Auto", id="Validating"),
+        pytest.param(away_for_the_whole_trial, "Auto", id="Validating-and-away-until-its-end"),
+        pytest.param(verdict_recorded(done=False), "Auto", id="verdict-before-its-record"),
+        pytest.param(verdict_recorded(done=True), "Auto", id="verdict-after-its-record"),
+        pytest.param(undoing(done=False), "Auto", id="undoing-before-the-write"),
+        pytest.param(undoing(done=True), "Auto", id="undoing-after-the-write"),
+    ],
+)
+async def test_runs_end_as_if_it_had_not_been_killed(
+    stage: Stage, audit: Audit, gate: Gate, gate_kubeconfig: Path, kill: Kill, mode: str
+) -> None:
+    await play(stage, *(service(name, namespace=stage.namespace) for name in (GOOD, BAD)))
+    await stage.apply(*(policy(name, mode=mode) for name in (GOOD, BAD)))
+    acting = Play(stage, gate, gate_kubeconfig, stage.operator(kubeconfig=gate_kubeconfig))
+    await learned(stage, GOOD, BAD)
+    await stage.create_run(GOOD, GOOD, changes=to_replicas(GOOD_REPLICAS))
+    await stage.create_run(BAD, BAD, changes=to_replicas(BAD_REPLICAS))
+    await kill(acting)
+    good, bad = await stage.settled(GOOD), await stage.settled(BAD)
+
+    assert (good["status"]["phase"], verdict(good), await replicas(stage, GOOD)) == ("Succeeded", "Pass", GOOD_REPLICAS)
+    assert (bad["status"]["phase"], verdict(bad), await replicas(stage, BAD)) == ("RolledBack", "Fail", REPLICAS)
+    assert bad["status"]["rollback"]["restored"]
+    assert sample_times(good) == planned_times(good)
+    assert audit.done() == Counter({(GOOD, "deployments/scale"): 1, (BAD, "deployments/scale"): 2})
+
+
+def sample_times(run: JsonObject) -> list[float]:
+    """When the samples were taken that the verdict rests on."""
+    return [parse_time(one["at"]) for one in run["status"]["measurements"]]
+
+
+def planned_times(run: JsonObject) -> list[float]:
+    """When they had to be taken by the record of the change."""
+    applied = run["status"]["applied"]
+    first, step = parse_time(applied["validateFrom"]), applied["validateIntervalSeconds"]
+    return [first + index * step for index in range(applied["measurements"])]

@@ -1,0 +1,1 @@
+"""More replicas that do not help are not ordered for ever."""

@@ -1,0 +1,1 @@
+"""A person's newer value stands, during a run and while replicas follow."""

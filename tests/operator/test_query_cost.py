@@ -1,0 +1,1 @@
+"""Requests to Prometheus grow with namespaces and signals, not with policies."""
