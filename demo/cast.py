@@ -27,6 +27,8 @@ HISTORY_DAYS: Final = 8
 THRESHOLD_SECONDS: Final = 0.25
 """What the 99th percentile of the latency must stay within, for every service."""
 
+MIN_REPLICAS: Final = 2
+"""Floor of the followed services."""
 STARTUP_SECONDS: Final = 10
 """What a pod of ``checkout`` needs to start."""
 
@@ -121,7 +123,7 @@ _SEEDS: Final = {CHECKOUT: 1, REACTIVE: 1, PAYMENTS: 2, SEARCH: 3, CATALOG: 4}
 def policies() -> list[JsonObject]:
     """The policies as a person would apply them."""
     follow = {
-        "minReplicas": 2,
+        "minReplicas": MIN_REPLICAS,
         "maxReplicas": 10,
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}},
     }

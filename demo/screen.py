@@ -26,7 +26,7 @@ from demo.judging import Promise
 from demo.watching import Note, Row, Watch
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
-_SHOWN_NOTES: Final = 8
+_SHOWN_NOTES: Final = 6
 _PLAIN_SECONDS: Final = 15.0
 _PHASE_STYLE: Final = {"Succeeded": "green", "RolledBack": "yellow", "Rejected": "red", "Failed": "red"}
 
@@ -71,7 +71,7 @@ class Screen:
         self._told = len(watch.notes)
         if watch.seconds - self._pictured_at >= _PLAIN_SECONDS:
             self._pictured_at = watch.seconds
-            self.console.print(_table(list(watch.rows.values()), said=False))
+            self.console.print(_rows(list(watch.rows.values()), width=self.console.width, said=False))
 
     def outcome(self, promises: Sequence[Promise]) -> None:
         """What was promised, and what is to be said for it."""
@@ -95,7 +95,7 @@ class Screen:
         )
         width = self.console.width
         notes = [_one_line(_note(note), width) for note in watch.notes[-_SHOWN_NOTES:]]
-        return Group(head, _table(list(watch.rows.values()), said=True, width=width), Text(), *notes)
+        return Group(head, _rows(list(watch.rows.values()), width=width, said=True), Text(), *notes)
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -109,34 +109,26 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[int(value * scale)] if math.isfinite(value) else " " for value in values)
 
 
-def _table(rows: Sequence[Row], *, said: bool, width: int = 80) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name, justify in (
-        ("service", "left"),
-        ("requests/s", "right"),
-        ("", "left"),
-        ("pods", "right"),
-        ("cpu", "right"),
-        ("p99", "right"),
-        ("run", "left"),
-    ):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich wants the literals
+def _rows(rows: Sequence[Row], *, width: int, said: bool) -> RenderableType:
+    """A line for each service, and under it what the operator said last."""
+    lines = [Text(f"{'service':<18}{'requests/s':>10}{'':18}{'pods':>6}{'cpu':>7}{'p99':>9}  run", style="dim")]
     for row in rows:
-        pods = str(row.ready) if row.ready == row.wanted else f"{row.ready}→{row.wanted}"
-        bad = math.isfinite(row.p99_seconds) and row.p99_seconds > THRESHOLD_SECONDS
-        p99 = f"{row.p99_seconds * 1000:.0f} ms" if math.isfinite(row.p99_seconds) else ""
-        table.add_row(
-            Text(row.name, style="bold"),
-            f"{row.demand:.0f}" if math.isfinite(row.demand) else "",
-            Text(sparkline(row.trend[-16:]), style="cyan"),
-            Text(pods, style="bold yellow" if row.ready != row.wanted else ""),
-            row.cpu,
-            Text(p99, style="bold red" if bad else "green"),
-            Text(row.run, style=_PHASE_STYLE.get(row.run, "cyan")),
-        )
+        line = Text(f"{row.name:<18}", style="bold")
+        line.append(f"{row.demand:>10.0f} " if math.isfinite(row.demand) else " " * 11, style="not bold")
+        line.append(f"{sparkline(row.trend[-16:]):>16} ", style="not bold cyan")
+        changing = row.ready != row.wanted
+        pods = f"{row.ready}→{row.wanted}" if changing else f"{row.ready}"
+        line.append(f"{pods:>6}", style="bold yellow" if changing else "not bold")
+        line.append(f"{row.cpu:>7}", style="not bold")
+        known = math.isfinite(row.p99_seconds)
+        bad = known and row.p99_seconds > THRESHOLD_SECONDS
+        p99 = f"{row.p99_seconds * 1000:.0f} ms" if known else ""
+        line.append(f"{p99:>9}", style="bold red" if bad else "not bold green")
+        line.append(f"  {row.run}", style=f"not bold {_PHASE_STYLE.get(row.run, 'cyan')}")
+        lines.append(_one_line(line, width))
         if said:
-            table.add_section()
-    return table
+            lines.append(_one_line(Text(f"  {row.said}", style="dim"), width))
+    return Group(*lines)
 
 
 def _note(note: Note) -> Text:

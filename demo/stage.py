@@ -23,7 +23,7 @@ from trimtab.adapters.kube import JsonObject, KubeClient, KubeError
 from trimtab.adapters.resources import POLICIES, RUNS, path
 from trimtab.simulation.scenario import Scenario, manifest
 
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.2
 _T = TypeVar("_T")
 
 

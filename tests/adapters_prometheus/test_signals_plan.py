@@ -13,7 +13,7 @@ from tests.adapters_prometheus.prom_support import request, spec
 from trimtab.adapters.promql import check
 from trimtab.adapters.signals import GroupedSource, SingleSource, grid_floor, plan_round
 from trimtab.adapters.signals_kube import Signal, default_query, pods_regex
-from trimtab.adapters.signals_requests import SignalRequest, TimedRead, query_faults, timed_request
+from trimtab.adapters.signals_requests import SignalRequest, query_faults
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.policy import PolicySpec
 
@@ -125,21 +125,6 @@ def test_ranges_lie_on_multiples_of_the_step() -> None:
         assert (bulk.end - bulk.start) % bulk.step_seconds == 0
         assert bulk.end == 4980
         assert bulk.start in {960, 4980 - 86400}
-
-
-def test_reads_at_exact_times_keep_their_times() -> None:
-    read = TimedRead("run", "shop", with_load("web"), 1007.0, 30.0, 5, 300.0)
-    plan = plan_round([timed_request(read)])
-    assert {(bulk.start, bulk.end, bulk.step_seconds) for bulk in plan} == {(1007.0, 1127.0, 30.0)}
-    assert {bulk.consumers[0].query.name for bulk in plan} == {"load", "replicas", "cpuSize"}
-
-
-def test_without_a_load_query_a_read_takes_the_cpu_usage() -> None:
-    assert {q.name for q in timed_request(TimedRead("r", "shop", spec(), 0, 30, 5, 300)).queries} == {
-        "cpu",
-        "replicas",
-        "cpuSize",
-    }
 
 
 def test_faulty_queries_are_told_of_and_left_out() -> None:

@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-MODULES = ["quality", "level", "gaps", "trend", "folding", "spectrum", "seasonality"]
+MODULES = ["algebra", "quality", "level", "gaps", "trend", "folding", "spectrum", "seasonality"]
 
 
 @pytest.mark.parametrize("name", MODULES)

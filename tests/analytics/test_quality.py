@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from trimtab.domain.series import FloatArray, Series, empty
 HOUR = np.full(61, 5.0)
 
 
-def judged(values: FloatArray, age: float = 20.0, **limits: float | None) -> Quality:
+def judged(values: FloatArray, age: float = 20.0, **limits: Any) -> Quality:
     """Assess samples a minute apart, the last of which is ``age`` seconds old."""
     series = Series(0.0, 60.0, values, "requests/s")
     return assess(series, series.end + age, **{"max_age_seconds": 300.0, "min_history_seconds": 3600.0} | limits)
@@ -98,7 +99,7 @@ def test_age(age: float, problem: DataProblem | None) -> None:
         pytest.param({"min_history_seconds": math.inf}, DataProblem.SHORT_HISTORY, id="endless history"),
     ],
 )
-def test_limits_fail_closed(limits: dict[str, float | None], problem: DataProblem | None) -> None:
+def test_limits_fail_closed(limits: dict[str, Any], problem: DataProblem | None) -> None:
     assert judged(HOUR, **limits).problem is problem
 
 

@@ -16,7 +16,8 @@ from trimtab.domain.series import FloatArray, Series
 def sharp(length: int, period: float, phase: float = 0.0) -> FloatArray:
     """A narrow wave with unit standard deviation and many harmonics."""
     wave = np.exp(2 * np.cos(2 * np.pi * (np.arange(length) / period + phase)))
-    return (wave - wave.mean()) / wave.std()
+    unit: FloatArray = (wave - wave.mean()) / wave.std()
+    return unit
 
 
 def found_in(values: FloatArray, step_seconds: float = 1.0) -> tuple[SeasonFound, ...]:

@@ -22,7 +22,7 @@ def test_hand_worked_line() -> None:
     # 2 a minute is 120 an hour; the median of 0, 2, ..., 118 is 59.
     found = of(2.0 * np.arange(60.0))
     assert found.slope_per_hour == pytest.approx(120.0)
-    assert (found.lower, found.upper) == (pytest.approx(120.0), pytest.approx(120.0))
+    assert [found.lower, found.upper] == pytest.approx([120.0, 120.0])
     assert found.percent_per_hour == pytest.approx(100 * 120 / 59)
     assert found.direction is Direction.RISING
 

@@ -17,7 +17,7 @@ def by_hand(weights: list[list[float]], relative: bool) -> Correction:
 
 def test_window_means_hand_worked() -> None:
     means = _window_means(np.array([1.0, 3.0, math.nan, 5.0]), (1, 2))
-    assert means.tolist() == [[1.0, 1.0], [3.0, 2.0], [3.0, 3.0], [5.0, 5.0]]
+    assert means.tolist() == [[1.0, 3.0, 3.0, 5.0], [1.0, 2.0, 3.0, 5.0]]
 
 
 def test_correction_in_the_unit_hand_worked() -> None:

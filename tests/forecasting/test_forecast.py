@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from trimtab.domain.series import FloatArray, Series, empty
 from trimtab.forecasting.forecast import Forecast, NoForecast, forecast
 
 
-def ahead(values: FloatArray, horizon_steps: int = 20, step_seconds: float = 60.0, **asked: object) -> Forecast:
+def ahead(values: FloatArray, horizon_steps: int = 20, step_seconds: float = 60.0, **asked: Any) -> Forecast:
     series = Series(0.0, step_seconds, values, "requests/s")
-    found = forecast(series, **({"now": series.end, "horizon_seconds": horizon_steps * step_seconds} | asked))  # type: ignore[arg-type]  # tests name only what they vary
+    found = forecast(series, **({"now": series.end, "horizon_seconds": horizon_steps * step_seconds} | asked))
     assert isinstance(found, Forecast), found
     return found
 
@@ -148,7 +149,7 @@ def test_no_forecast(series: Series, now: float, reason: str) -> None:
         {"now": math.nan},
     ],
 )
-def test_questions_that_make_no_sense(asked: dict[str, object]) -> None:
+def test_questions_that_make_no_sense(asked: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"model must be|no forecast"):
         ahead(sine(300), **asked)
 
@@ -220,8 +221,9 @@ def test_previous_state_is_used_until_it_is_outdated() -> None:
     marked = replace(first.state, reason="kept")
     now = 419 * 60.0
 
-    def reason(**asked: object) -> str:
-        return ahead(values, **({"previous": replace(marked, chosen_at=now - 60.0)} | asked)).reason  # type: ignore[dict-item]  # as above
+    def reason(**asked: Any) -> str:
+        usual: dict[str, Any] = {"previous": replace(marked, chosen_at=now - 60.0)}
+        return ahead(values, **(usual | asked)).reason
 
     assert reason() == "kept"
     assert reason(reselect_seconds=61.0) == "kept"

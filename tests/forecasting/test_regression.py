@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from trimtab.domain.series import FloatArray
 from trimtab.forecasting.regression import Basis
 
 

@@ -11,14 +11,14 @@ from tests.analytics.noise import autoregressive
 from tests.forecasting.demands import compressed_day, noisy_sine, sine
 from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.linear import SeasonalLinear
-from trimtab.forecasting.models import LastValue, SeasonalNaive
+from trimtab.forecasting.models import LastValue, Model, SeasonalNaive
 from trimtab.forecasting.selection import Choice, NoChoice, choose
 
 HOUR = 3600.0
 SEASONAL = [LastValue(), SeasonalNaive(HOUR), SeasonalLinear((HOUR,), levelled=True), SeasonalLinear((HOUR,))]
 
 
-def chosen(values: FloatArray, candidates: list, period_seconds: float = HOUR, steps: int = 20) -> Choice:
+def chosen(values: FloatArray, candidates: list[Model], period_seconds: float = HOUR, steps: int = 20) -> Choice:
     choice = choose(Series(0.0, 60.0, values), steps, candidates, period_seconds)
     assert isinstance(choice, Choice)
     return choice

@@ -6,6 +6,7 @@ ln(100) / (100 - 25) = 61 ms. Three pods hold the objective of 250 ms (69 ms), o
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, Final
 
 from demo.stage import Simulation, Stage
@@ -24,6 +25,16 @@ CPU, GOOD_CPU, BAD_CPU = "1", "900m", "500m"
 CLIFF = Cliff(below_cpu_cores=0.6, slowdown=4.0)
 OWN_ONLY: Final = {"containerPolicies": [{"containerName": "none-of-them"}]}
 """Nothing that the operator may change by itself; a person's own runs are not bound by it."""
+FIXED: Final = {"minReplicas": 1, "maxReplicas": 8, "follow": False}
+"""Only runs set replicas. The usual service has four and, by its use of CPU, needs two."""
+FOLLOWING: Final = {
+    "minReplicas": 1,
+    "maxReplicas": 8,
+    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+}
+"""Replicas follow at once, both ways."""
+WELL_REPLICAS: Final = 2
+"""What the usual service needs: 115 requests/s with headroom, and 60 a pod until a capacity is learned."""
 
 
 def service(
@@ -101,6 +112,17 @@ async def learned(stage: Stage, *names: str) -> None:
     """Wait until the operator has seen enough of each policy's workload to act on it."""
     for name in names:
         await stage.told(name, "DataAvailable", "True")
+
+
+async def rounds(stage: Stage, name: str, count: int = 3) -> None:
+    """Wait until the operator has decided so many times more about a policy.
+
+    Each dry run ends at the start of a round, so that the one after it says that the round is over.
+    """
+    for _ in range(count + 1):
+        run = f"round-{secrets.token_hex(4)}"
+        await stage.create_run(run, name, dryRun=True, changes=to_replicas(7))
+        await stage.ended(run)
 
 
 async def replicas(stage: Stage, name: str = "web", plural: str = "deployments") -> int:

@@ -22,7 +22,7 @@ from tests.operator.acting import (
 from tests.operator.audit import Audit
 from tests.operator.gate import Gate, to_scale
 from trimtab.adapters.kube import JsonObject
-from trimtab.adapters.resources import FINALIZER, RUN_POLICY_LABEL, RUNS
+from trimtab.adapters.resources import FINALIZER
 from trimtab.simulation.scenario import manifest
 
 pytestmark = pytest.mark.cluster
@@ -96,9 +96,8 @@ async def test_a_run_that_is_deleted_half_way_is_undone_first(
     await stage.kubectl("delete", "orun", "finished", "--wait=true")
     events = {event["reason"] for event in await stage.events("validating")}
     assert "Cancelled" in events
-    assert audit.done() == Counter(
-        {("settling", "deployments/scale"): 2, ("validating", "deployments/scale"): 2, ("finished", "deployments/scale"): 1}
-    )
+    writes = {"settling": 2, "validating": 2, "finished": 1}
+    assert audit.done() == Counter({(name, "deployments/scale"): count for name, count in writes.items()})
 
 
 async def test_a_policy_that_is_deleted_half_way_takes_back_what_is_unproven(stage: Stage, audit: Audit) -> None:
@@ -148,9 +147,13 @@ async def test_a_workload_that_is_missing_is_told(stage: Stage, audit: Audit) ->
     assert told["message"] == f"{where}; create it or correct spec.targetRef"
     await stage.create_run("early", "web", changes=to_replicas(GOOD_REPLICAS))
     await stage.until(lambda: _event(stage, "web", "TargetNotFound"), "an Event that says so")
+    assert not (await stage.run("early")).get("status", {}).get("plan")
     await play(stage, web)
+    early = await stage.settled("early")
+    assert (early["status"]["phase"], _last_words(early)[:6]) == ("Rejected", "data: ")
     await stage.told("web", "Ready", "True")
-    assert (await stage.settled("early"))["status"]["phase"] == "Succeeded"
+    await stage.create_run("later", "web", changes=to_replicas(GOOD_REPLICAS))
+    assert (await stage.settled("later"))["status"]["phase"] == "Succeeded"
     await stage.kubectl("delete", "deployment", "web")
     await stage.told("web", "Ready", "False", "TargetNotFound")
     assert audit.done() == Counter({("web", "deployments/scale"): 1})
@@ -165,10 +168,8 @@ async def _is_gone(stage: Stage, name: str) -> bool:
 
 
 async def _run_of(stage: Stage, policy_name: str) -> str | None:
-    """The first run that the operator made for a policy."""
-    made = await stage.kube.list(f"/apis/trimtab.dev/v1alpha1/namespaces/{stage.namespace}/{RUNS}")
-    names = [run["metadata"]["name"] for run in made if (run["metadata"].get("labels") or {}).get(RUN_POLICY_LABEL) == policy_name]
-    return names[0] if names else None
+    """The first run of a policy."""
+    return next((str(run["metadata"]["name"]) for run in await stage.runs(policy_name)), None)
 
 
 async def _event(stage: Stage, about: str, reason: str) -> bool:

@@ -30,7 +30,7 @@ from tests.operator.acting import (
     verdict,
 )
 from tests.operator.audit import Audit
-from tests.operator.gate import Gate, Request, to_run_status, to_scale
+from tests.operator.gate import Gate, Request, to_run_status, to_scale, to_template
 from trimtab.adapters.kube import JsonObject
 from trimtab.domain.status import parse_time
 
@@ -78,15 +78,12 @@ def applying(done: bool) -> Kill:
     """With the change on record, and its write not made, or made and not heard of."""
 
     async def kill(play: Play) -> None:
-        holds = [play.gate.hold(lambda request, name=name: to_scale(request) and f"/{name}/" in request.path)  # type: ignore[misc]  # the name of the loop, bound now
-                 for name in (GOOD, BAD)]  # fmt: skip
-        await asyncio.gather(*(hold.caught() for hold in holds))
+        holds = [play.gate.hold(to_scale_of(name)) for name in (GOOD, BAD)]
+        for hold in holds:
+            await hold.caught()
         play.operator.kill()
         for hold in holds:
-            if done:
-                assert await hold.let_go() == 200
-            else:
-                hold.drop()
+            await hold.settle(done)
         for name in (GOOD, BAD):
             assert (await play.stage.run(name))["status"]["phase"] == "Applying"
         play.start()
@@ -122,34 +119,45 @@ def verdict_recorded(done: bool) -> Kill:
     """When the verdict of the bad run is written: not arrived, or arrived and not acted on."""
 
     async def kill(play: Play) -> None:
-        hold = play.gate.hold(lambda request: to_run_status(request) and f"/{BAD}/" in request.path and b"verdict" in request.body)
+        hold = play.gate.hold(verdict_of_bad)
         await hold.caught()
         play.operator.kill()
-        if done:
-            assert await hold.let_go() == 200
-        else:
-            hold.drop()
+        await hold.settle(done)
+        status = (await play.stage.run(BAD))["status"]
+        assert (status["phase"], "verdict" in status) == ("Validating", done)
         play.start()
 
     return kill
 
 
-def undoing(done: bool) -> Kill:
+def verdict_of_bad(request: Request) -> bool:
+    """The status with the verdict."""
+    return to_run_status(request) and f"/{BAD}/" in request.path and b'"verdict"' in request.body
+
+
+def undoing(done: bool, writes: Callable[[Request], bool]) -> Kill:
     """When the bad change is undone: the write not made, or made and not heard of."""
 
     async def kill(play: Play) -> None:
         await play.stage.in_phase(BAD, ["Settling", "Validating"])
-        hold = play.gate.hold(lambda request: to_scale(request) and f"/{BAD}/" in request.path)
+        hold = play.gate.hold(writes)
         await hold.caught()
         play.operator.kill()
-        if done:
-            assert await hold.let_go() == 200
-        else:
-            hold.drop()
+        await hold.settle(done)
         assert (await play.stage.run(BAD))["status"]["phase"] == "Validating"
         play.start()
 
     return kill
+
+
+def to_scale_of(name: str) -> Callable[[Request], bool]:
+    """Writes of one workload's replicas."""
+    return lambda request: to_scale(request) and f"/{name}/" in request.path
+
+
+def to_template_of(name: str) -> Callable[[Request], bool]:
+    """Writes of one workload's sizes."""
+    return lambda request: to_template(request) and request.path.endswith(f"/{name}")
 
 
 @pytest.mark.parametrize(
@@ -164,8 +172,8 @@ def undoing(done: bool) -> Kill:
         pytest.param(away_for_the_whole_trial, "Auto", id="Validating-and-away-until-its-end"),
         pytest.param(verdict_recorded(done=False), "Auto", id="verdict-before-its-record"),
         pytest.param(verdict_recorded(done=True), "Auto", id="verdict-after-its-record"),
-        pytest.param(undoing(done=False), "Auto", id="undoing-before-the-write"),
-        pytest.param(undoing(done=True), "Auto", id="undoing-after-the-write"),
+        pytest.param(undoing(False, to_scale_of(BAD)), "Auto", id="undoing-before-the-write"),
+        pytest.param(undoing(True, to_scale_of(BAD)), "Auto", id="undoing-after-the-write"),
     ],
 )
 async def test_runs_end_as_if_it_had_not_been_killed(
@@ -197,3 +205,75 @@ def planned_times(run: JsonObject) -> list[float]:
     applied = run["status"]["applied"]
     first, step = parse_time(applied["validateFrom"]), applied["validateIntervalSeconds"]
     return [first + index * step for index in range(applied["measurements"])]
+
+
+FOLLOWED = {"minReplicas": 1, "maxReplicas": 12, "follow": True}
+
+
+@pytest.mark.parametrize(
+    "kill",
+    [
+        pytest.param(never, id="undisturbed"),
+        pytest.param(waiting_in("Settling"), id="Settling"),
+        pytest.param(waiting_in("Validating"), id="Validating"),
+        pytest.param(undoing(False, to_template_of(BAD)), id="undoing-before-the-write"),
+        pytest.param(undoing(True, to_template_of(BAD)), id="undoing-after-the-write"),
+    ],
+)
+async def test_runs_end_alike_while_replicas_follow(
+    stage: Stage, audit: Audit, gate: Gate, gate_kubeconfig: Path, kill: Kill
+) -> None:
+    await play(stage, *(service(name, rate=200.0, namespace=stage.namespace) for name in (GOOD, BAD)))
+    await stage.apply(*(policy(name, horizontal=FOLLOWED) for name in (GOOD, BAD)))
+    acting = Play(stage, gate, gate_kubeconfig, stage.operator(kubeconfig=gate_kubeconfig))
+    await learned(stage, GOOD, BAD)
+    await stage.create_run(GOOD, GOOD, changes=to_cpu(GOOD_CPU))
+    await stage.create_run(BAD, BAD, changes=to_cpu(BAD_CPU))
+    await kill(acting)
+    good, bad = await stage.settled(GOOD), await stage.settled(BAD)
+
+    assert (good["status"]["phase"], verdict(good)) == ("Succeeded", "Pass")
+    assert (bad["status"]["phase"], verdict(bad), bad["status"]["rollback"]["restored"]) == ("RolledBack", "Fail", True)
+    assert (await resources(stage, GOOD))["limits"]["cpu"] == GOOD_CPU
+    assert (await resources(stage, BAD))["limits"]["cpu"] == CPU
+    sized = {(name, what): count for (name, what), count in audit.done().items() if what == "deployments"}
+    assert sized == {(GOOD, "deployments"): 1, (BAD, "deployments"): 2}
+    await every_step_is_told(stage, audit, GOOD, BAD)
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before-the-write", "after-the-write"])
+async def test_a_step_of_following_is_made_and_told_once(
+    stage: Stage, audit: Audit, gate: Gate, gate_kubeconfig: Path, done: bool
+) -> None:
+    await play(stage, service(rate=200.0, replicas=2, namespace=stage.namespace))
+    hold = gate.hold(to_scale)
+    operator = stage.operator(kubeconfig=gate_kubeconfig)
+    await stage.apply(policy(horizontal=FOLLOWED))
+    await hold.caught()
+    operator.kill()
+    await hold.settle(done)
+    assert (await stage.policy("web"))["status"]["scaling"]["pending"]["from"] == 2
+    assert await replicas(stage) == (2 if not done else 4)
+    stage.operator(kubeconfig=gate_kubeconfig)
+    await stage.until(lambda: reached(stage, 4), "4 replicas")
+    await every_step_is_told(stage, audit, "web")
+    assert (await stage.policy("web"))["status"].get("hold") is None
+
+
+async def reached(stage: Stage, wanted: int) -> bool:
+    """Whether there are so many replicas."""
+    return await replicas(stage) == wanted
+
+
+async def every_step_is_told(stage: Stage, audit: Audit, *names: str) -> None:
+    """Wait until the policies' status counts as many steps as the API server has seen writes of replicas."""
+
+    async def told() -> bool:
+        for name in names:
+            scaling = (await stage.policy(name))["status"]["scaling"]
+            steps = scaling["today"].get("ups", 0) + scaling["today"].get("downs", 0)
+            if "pending" in scaling or steps != audit.done()[name, "deployments/scale"]:
+                return False
+        return True
+
+    await stage.until(told, f"every write of {', '.join(names)} counted", 30.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.planning.building import size
-from trimtab.domain.policy import Vertical
+from trimtab.domain.scaling import Vertical
 from trimtab.planning.rightsizing import candidates
 
 UP_TO_ONE_CORE = {"containerPolicies": [{"minAllowed": {"cpu": "700m"}, "maxAllowed": {"cpu": "1"}}]}

@@ -25,11 +25,13 @@ PatchOperation = dict[str, Any]
 class KubeError(Exception):
     """The API server said no, or could not be reached (``status`` 0)."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, *, invalid: bool = False) -> None:
         super().__init__(f"{status} {reason}: {message}" if status else message)
         self.status = status
         self.reason = reason
         self.message = message
+        self.invalid = invalid
+        """The object would break a rule of the API server, now and when asked again."""
 
     @property
     def not_found(self) -> bool:
@@ -39,7 +41,7 @@ class KubeError(Exception):
     @property
     def refused(self) -> bool:
         """A ``test`` of a JSON Patch failed: what matters has changed since it was read."""
-        return self.status == 422
+        return self.status == 422 and not self.invalid
 
     @property
     def conflict(self) -> bool:
@@ -175,4 +177,7 @@ def _error(status: int, raw: bytes) -> KubeError:
         answer = json.loads(raw)
     except ValueError:
         return KubeError(status, "Unknown", raw[:300].decode(errors="replace"))
-    return KubeError(status, str(answer.get("reason", "Unknown")), str(answer.get("message", ""))[:1000])
+    invalid = status == 422 and bool((answer.get("details") or {}).get("causes"))  # a failed test names none
+    return KubeError(
+        status, str(answer.get("reason", "Unknown")), str(answer.get("message", ""))[:1000], invalid=invalid
+    )

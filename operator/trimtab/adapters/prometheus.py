@@ -12,7 +12,7 @@ from typing import Final
 from trimtab.adapters.prometheus_connection import Connection, PrometheusSettings, Received
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, RangeAnswer
 from trimtab.adapters.signals import BulkQuery, plan_round
-from trimtab.adapters.signals_requests import SignalRequest, TimedRead, timed_request
+from trimtab.adapters.signals_requests import SignalRequest
 from trimtab.adapters.signals_results import FetchResult, Share, results, shares
 
 SHORTENED: Final = 4
@@ -74,14 +74,6 @@ class PrometheusSource:
         run = _Round(now + self._settings.round_seconds)
         read = await asyncio.gather(*(self._bulk(bulk, run) for bulk in plan))
         return await asyncio.to_thread(results, requests, [share for part in read for share in part])
-
-    async def read_at(self, reads: Sequence[TimedRead]) -> dict[str, FetchResult]:
-        """Load, replicas, CPU size and objectives at exact times, by key; each series has one value for each time.
-
-        The same times give the same values whenever they are read, once all scrapes up to them have arrived: ask for
-        times that are at least one scrape interval old. Reads at the same times share their requests.
-        """
-        return await self.fetch_round([timed_request(read) for read in reads])
 
     async def _bulk(self, bulk: BulkQuery, run: _Round) -> list[Share]:
         answers = await self._range(bulk, run)

@@ -203,8 +203,8 @@ def _source(request: SignalRequest, query: SignalQuery, matchers: Matchers) -> S
 
 def _grid(request: SignalRequest, query: SignalQuery) -> tuple[float, float, float, float]:
     """Step, start, end and phase of one signal. The start-up time is a value by the hour that ends with the request."""
-    step, phase = float(request.step_seconds), request.phase
-    end = grid_floor(request.until, step, phase)
+    step, phase = float(request.step_seconds), 0.0
+    end = grid_floor(request.until, step)
     since = request.resumed.get(query.name)
     if query.name == Signal.STARTUP:
         step, phase = float(STARTUP_SPAN_SECONDS), end % STARTUP_SPAN_SECONDS

@@ -34,7 +34,7 @@ class SignalQuery:
 
 @dataclass(frozen=True, slots=True)
 class SignalRequest:
-    """The samples that one policy needs: from ``since`` to ``until``, at ``phase + k * step_seconds``; unix seconds."""
+    """The samples that one policy needs: from ``since`` to ``until``, on multiples of ``step_seconds``; unix seconds."""
 
     key: str
     """Names the policy, or what else asks: its uid, say."""
@@ -47,7 +47,6 @@ class SignalRequest:
     """Value of ``$window``: at least two scrape intervals."""
     resumed: Mapping[str, float] = field(default_factory=dict)
     """Later starts than ``since`` by name of the signal, for those of which older samples are there."""
-    phase: float = 0.0
     only: frozenset[str] | None = None
     """Names of the signals that are wanted; None for all."""
 
@@ -69,38 +68,6 @@ class SignalRequest:
         """Values of the placeholders in the policy's queries."""
         target = self.spec.target_ref
         return placeholder_values(self.namespace, target.kind, target.name, promql_duration(self.window_seconds))
-
-
-@dataclass(frozen=True, slots=True)
-class TimedRead:
-    """What a validation reads of one policy: values at ``first + k * interval_seconds``, ``count`` of them."""
-
-    key: str
-    namespace: str
-    spec: PolicySpec
-    first: float
-    """Unix seconds."""
-    interval_seconds: float
-    count: int
-    window_seconds: float
-
-
-def timed_request(read: TimedRead) -> SignalRequest:
-    """The request for the values at exactly these times: load, replicas, CPU size and objectives."""
-    load = Signal.CPU if read.spec.metrics.load is None else Signal.LOAD
-    return SignalRequest(
-        key=read.key,
-        namespace=read.namespace,
-        spec=read.spec,
-        since=read.first,
-        until=read.first + (read.count - 1) * read.interval_seconds,
-        step_seconds=read.interval_seconds,
-        window_seconds=read.window_seconds,
-        phase=read.first % read.interval_seconds,
-        only=frozenset(
-            (load, Signal.REPLICAS, Signal.CPU_SIZE, *(objective_name(o.name) for o in read.spec.objectives))
-        ),
-    )
 
 
 def signal_queries(spec: PolicySpec) -> tuple[SignalQuery, ...]:

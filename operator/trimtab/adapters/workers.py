@@ -55,7 +55,7 @@ class Workers:
     def _ready(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["trimtab.planning.assessment"])
+            context.set_forkserver_preload(["trimtab.planning.assessment", "trimtab.planning.plans"])
             self._pool = ProcessPoolExecutor(
                 self._processes, mp_context=context, initializer=_prepare, initargs=(os.getpid(),)
             )

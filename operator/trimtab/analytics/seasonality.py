@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trimtab.analytics.algebra import line
 from trimtab.analytics.folding import Folded, fold, locking
 from trimtab.analytics.gaps import BoolArray, bridge
 from trimtab.analytics.spectrum import SHORTEST_STEPS, autocorrelation, candidates, hill_near, sharpen
@@ -81,7 +82,7 @@ def _levelled(values: FloatArray, known: BoolArray) -> FloatArray:
     low, high = np.quantile(values[known], [0.01, 0.99])
     clipped = np.clip(values, low, high)
     place = np.linspace(-1.0, 1.0, values.size)
-    slope, level = np.polyfit(place[known], clipped[known], 1)
+    slope, level = line(place[known], clipped[known])
     return np.where(known, clipped - level - slope * place, 0.0)
 
 

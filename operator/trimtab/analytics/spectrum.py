@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from trimtab.analytics.algebra import inner, weighted_sum
 from trimtab.analytics.gaps import BoolArray
 from trimtab.domain.series import FloatArray
 
@@ -113,7 +114,8 @@ def sharpen(values: FloatArray, known: BoolArray, period_steps: float) -> float:
             design = np.concatenate([line, waves.real, waves.imag])
             weight = _least_squares(design, heights)
             cosine, sine = weight[2 : 2 + harmonics], weight[2 + harmonics :]
-            change = 2.0 * place / length * ((order * sine) @ waves.real - (order * cosine) @ waves.imag)
+            turned = weighted_sum(order * sine, waves.real) - weighted_sum(order * cosine, waves.imag)
+            change = 2.0 * place / length * turned
             step = _least_squares(np.concatenate([design, change[None, :]]), heights)[-1] * 2.0 / length
             rate += float(np.clip(step, -0.02 * start, 0.02 * start))
     return 2.0 * np.pi / rate if abs(rate / start - 1.0) < 0.1 else period_steps
@@ -121,6 +123,6 @@ def sharpen(values: FloatArray, known: BoolArray, period_steps: float) -> float:
 
 def _least_squares(rows: FloatArray, heights: FloatArray) -> FloatArray:
     """Weights (p,) of ``rows`` (p, n) for ``heights`` (n,), by the normal equations with a whiff of ridge."""
-    gram = rows @ rows.T
+    gram = inner(rows, rows)
     gram[np.diag_indices_from(gram)] += 1e-10 * max(float(np.trace(gram)) / len(gram), 1e-300)
-    return np.linalg.solve(gram, rows @ heights).astype(np.float64)
+    return np.linalg.solve(gram, inner(rows, heights[None, :])[:, 0]).astype(np.float64)

@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from trimtab.analytics.algebra import line
 from trimtab.analytics.folding import fold
 from trimtab.analytics.gaps import bridge, usable
 from trimtab.domain.series import FloatArray, Series
@@ -92,7 +93,7 @@ def _without_seasons(series: Series, periods_seconds: Sequence[float]) -> FloatA
     place = np.linspace(-1.0, 1.0, len(series))
     low, high = np.quantile(filled.values[filled.known], [0.01, 0.99])
     rest = np.clip(filled.values, low, high)
-    slope, middle = np.polyfit(place[filled.known], rest[filled.known], 1)
+    slope, middle = line(place[filled.known], rest[filled.known])
     rest = np.where(filled.known, rest - middle - slope * place, 0.0)
     for period_seconds in periods_seconds:
         period = period_seconds / series.step_seconds

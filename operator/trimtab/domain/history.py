@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trimtab.domain.series import Series
+from trimtab.domain.series import Series, empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,20 @@ class WorkloadHistory:
     """Value of each objective by its name."""
     startup_seconds: float | None = None
     """Time from creation to Ready of a recent pod; None when it was never seen."""
+
+
+def without_samples(history: WorkloadHistory) -> WorkloadHistory:
+    """The same signals without their samples; units and start-up time stay."""
+
+    def bare(series: Series) -> Series:
+        return empty(series.step_seconds, series.unit)
+
+    return WorkloadHistory(
+        load=bare(history.load),
+        replicas=bare(history.replicas),
+        cpu_size=bare(history.cpu_size),
+        cpu_cores={name: bare(series) for name, series in history.cpu_cores.items()},
+        memory_bytes={name: bare(series) for name, series in history.memory_bytes.items()},
+        objectives={name: bare(series) for name, series in history.objectives.items()},
+        startup_seconds=history.startup_seconds,
+    )

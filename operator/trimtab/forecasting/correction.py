@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.analytics.algebra import inner, weighted_sum
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 
@@ -42,10 +43,10 @@ class Correction:
         Only errors up to each origin count. The result is never below 0.
         """
         errors = (values - base) / self._scale(base)
-        means = _window_means(_despiked(errors, self.sigma), self.windows)[origins]
+        means = _window_means(_despiked(errors, self.sigma), self.windows)[:, origins]
         lead = np.log(np.arange(1, paths.shape[1] + 1))
         weights = np.stack([np.interp(lead, np.log(self.leads), column) for column in self.weights.T])
-        corrected: FloatArray = np.maximum(paths + (means @ weights) * self._scale(paths), 0.0)
+        corrected: FloatArray = np.maximum(paths + (means.T @ weights) * self._scale(paths), 0.0)
         return corrected
 
     def _scale(self, base: FloatArray) -> FloatArray:
@@ -86,8 +87,10 @@ def _fit_leads(
     grams, rights = np.zeros((leads.size, len(spans), len(spans))), np.zeros((leads.size, len(spans)))
     counts = np.zeros(leads.size)
     for row, lead in enumerate(leads):
-        inputs = means[:-lead] * known[lead:, None]
-        grams[row], rights[row], counts[row] = inputs.T @ inputs, inputs.T @ target[lead:], known[lead:].sum()
+        inputs = means[:, :-lead] * known[lead:]
+        grams[row] = inner(inputs, inputs)
+        rights[row] = inner(inputs, target[None, lead:])[:, 0]
+        counts[row] = known[lead:].sum()
     power = np.trace(grams, axis1=1, axis2=2) / len(spans)
     enough = (counts >= 4 * len(spans)) & (power > 0)
     weights = np.zeros_like(rights)
@@ -99,8 +102,8 @@ def _fit_leads(
         weights[~enough] = weights[np.flatnonzero(enough)[-1]] if enough[0] else 0.0
     left = 0.0
     for row, lead in enumerate(leads):
-        misses = np.abs(target[lead:] - means[:-lead] @ weights[row]) @ size[lead:]
-        left += float(misses) / max(counts[row], 1.0)
+        misses = np.abs(target[lead:] - weighted_sum(weights[row], means[:, :-lead])) * size[lead:]
+        left += float(misses.sum()) / max(counts[row], 1.0)
     return weights, left
 
 
@@ -124,7 +127,7 @@ def _despiked(errors: FloatArray, sigma: float) -> FloatArray:
 
 
 def _window_means(errors: FloatArray, windows: tuple[int, ...]) -> FloatArray:
-    """Mean of the known errors in the last ``w`` steps, shape (n, len(windows)).
+    """Mean of the known errors in the last ``w`` steps, shape (len(windows), n).
 
     A window without a known error takes the mean of the next longer one, at last 0.
     """
@@ -132,11 +135,11 @@ def _window_means(errors: FloatArray, windows: tuple[int, ...]) -> FloatArray:
     sums = np.concatenate([[0.0], np.cumsum(np.where(known, errors, 0.0))])
     counts = np.concatenate([[0], np.cumsum(known)])
     end = np.arange(1, errors.size + 1)
-    means = np.zeros((errors.size, len(windows)))
+    means = np.zeros((len(windows), errors.size))
     longer = np.zeros(errors.size)
-    for column in range(len(windows) - 1, -1, -1):
-        start = np.maximum(end - windows[column], 0)
+    for row in range(len(windows) - 1, -1, -1):
+        start = np.maximum(end - windows[row], 0)
         seen = counts[end] - counts[start]
         longer = np.where(seen > 0, (sums[end] - sums[start]) / np.maximum(seen, 1), longer)
-        means[:, column] = longer
+        means[row] = longer
     return means

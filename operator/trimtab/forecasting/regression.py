@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trimtab.analytics.algebra import inner, weighted_sum
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 from trimtab.forecasting.correction import SCALE_FLOOR
@@ -118,11 +119,11 @@ def robust_ridge(terms: FloatArray, roughness: FloatArray, heights: FloatArray, 
     penalty = PENALTIES[0]
     for turn in range(rounds):
         weighted = terms * weight
-        gram, right = weighted @ terms.T, weighted @ heights
+        gram, right = inner(weighted, terms), inner(weighted, heights[None, :])[:, 0]
         if turn == 1:
             penalty = _penalty(gram, right, float((weight * heights**2).sum()), roughness, count)
         result = np.linalg.solve(gram + _ridge(penalty, roughness, count), right).astype(np.float64)
-        fitted = result @ terms
+        fitted = weighted_sum(result, terms)
         scale = np.maximum(fitted, floor) if floor > 0 else np.ones(count)
         errors = (heights - fitted) / scale
         sigma = MAD_TO_SIGMA * float(np.median(np.abs(errors - np.median(errors))))

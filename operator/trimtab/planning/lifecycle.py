@@ -303,13 +303,15 @@ def _undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
     plan = facts.run.status.plan
     written = fields.on_workload(plan.changes if plan else ())
     ours = tuple(change for change in written if fields.seen(facts.workload, change) is Seen.AFTER)
-    if ours:
-        if facts.write_error:
-            return Wait(f"cannot undo yet: {facts.write_error}")
-        return Write(fields.reversed_changes(ours), undo=True, reason=reason)
     foreign = [change for change in written if fields.seen(facts.workload, change) is Seen.OTHER]
+    if ours and not facts.undo_error:
+        return Write(fields.reversed_changes(ours), undo=True, reason=reason)
+    if ours and not foreign:
+        return Wait(f"cannot undo yet: {facts.undo_error}")
     if foreign:
         phase, reason = Phase.SUPERSEDED, _newer(facts.workload, foreign[0])
+        if ours:
+            reason = f"{reason}, and {fields.describe(ours)} with it: {facts.undo_error}"
     rollback = Rollback(reason=reason, at=now, restored=not foreign)
     return end(facts, now, phase, reason, facts.run.status.model_copy(update={"rollback": rollback}))
 

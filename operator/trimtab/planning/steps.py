@@ -49,7 +49,9 @@ class RunFacts:
     """Window of the rates, which must not reach back before the change."""
     startup_seconds: float = 0.0
     write_error: str = ""
-    """Why the API server will not take the write, where trying again does not help."""
+    """Why the API server will not take the change, where trying again does not help."""
+    undo_error: str = ""
+    """Why it will not take the change back."""
 
 
 @dataclass(frozen=True, slots=True)

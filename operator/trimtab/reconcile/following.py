@@ -46,24 +46,26 @@ class Followed:
 async def follow_demand(services: Services, situation: Situation, remembered: Remembered, conflict: str) -> Followed:
     """Set replicas for the demand, if the policy follows and nothing holds it. Raises KubeError."""
     horizontal, workload = situation.spec.horizontal, situation.workload
-    if horizontal is None or not horizontal.follow or workload is None:
+    if horizontal is None or not horizontal.follow:
+        remembered.status = remembered.status.model_copy(update={"hold": None})  # of what is done no more
+        return Followed("")
+    if workload is None:
         return Followed("")
     remembered.status = confirm_step(remembered.status, workload, situation.now)
     remembered.status = await _with_hold(services, situation, remembered, workload)
-    if back := written_back(remembered.status, workload) or (
-        "" if remembered.status.scaling.last else claim("spec.replicas", workload.replicas_owner)
-    ):
-        return Followed(f"recommends only: {back}", conflict=back)
+    back = written_back(remembered.status, workload)
+    if not back and remembered.status.scaling.last is None:
+        back = claim("spec.replicas", workload.replicas_owner)
     decision = follow(_inputs(situation, remembered, workload))
     if not isinstance(decision, Follow):
         remembered.following = decision.memory
-        return Followed(decision.reason, workload.replicas, decision.not_capacity)
+        return Followed(decision.reason, workload.replicas, decision.not_capacity, back)
     remembered.following = decision.memory
-    why_not = conflict or _why_not(situation, remembered.status)
+    why_not = conflict or back or _why_not(situation, remembered.status)
     if not why_not and decision.replicas < workload.replicas and situation.assessment.unknown:
         why_not = f"nothing is removed without a fresh value of {', '.join(situation.assessment.unknown)}"
     if why_not:
-        return Followed(f"{decision.reason}; not done: {why_not}", decision.replicas, decision.not_capacity)
+        return Followed(f"{decision.reason}; not done: {why_not}", decision.replicas, decision.not_capacity, back)
     done = await _step(services, situation, remembered, decision)
     if done:
         remembered.following = decision.written
@@ -209,7 +211,7 @@ async def _step(services: Services, situation: Situation, remembered: Remembered
             return False
         await services.workloads.scale(workload, decision.replicas)
     except KubeError as error:
-        if not (error.refused or error.conflict or error.status in (403, 404)):
+        if not (error.conflict or error.status in (403, 404, 422)):
             raise
         remembered.status = before
         message = f"{workload.replicas}→{decision.replicas} was refused by the API server: {error.message}"

@@ -11,7 +11,7 @@ import structlog
 
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed
-from trimtab.adapters.promql import check
+from trimtab.adapters.signals_requests import query_faults
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
@@ -20,12 +20,13 @@ from trimtab.domain.status import PolicyStatus
 from trimtab.planning.assessment import AssessInputs, assess
 from trimtab.planning.guards import conflicts
 from trimtab.planning.plans import Proposal
+from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.announcing import announce
 from trimtab.reconcile.following import follow_demand
 from trimtab.reconcile.judging import samples_before
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.reporting import Outcome, compose, matters, unusable
-from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make
+from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make, plan_now
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation, lead_seconds
 from trimtab.reconcile.world import Key, World, target_of
@@ -66,7 +67,8 @@ class Reconciler:
         self._forget_the_gone()
         usable = await self._usable(policies)
         situations = await self._gather(usable)
-        await asyncio.gather(*(self._evaluate(situation) for situation in situations))
+        plans = await self._services.workers.map(plan_now, [situation.without_samples for situation in situations])
+        await asyncio.gather(*map(self._evaluate, situations, plans))
         await self._end_orphans()
         intervals = {policy.key: self._interval(policy) for policy in policies}
         return {key: intervals.get(key, _ACTIVE_SECONDS) for key in due}
@@ -134,12 +136,14 @@ class Reconciler:
             )
         return situations
 
-    async def _evaluate(self, situation: Situation) -> None:
+    async def _evaluate(self, situation: Situation, plan: Proposal | NoPlan | Exception) -> None:
         """Decide and act for one policy; what fails is logged and comes again next round."""
         async with self._slots:
             policy = situation.policy
             try:
-                await self._act(situation)
+                if isinstance(plan, Exception):
+                    raise plan
+                await self._act(situation, plan)
             except KubeError as error:
                 _log.warning("comes again", policy=policy.name, namespace=policy.namespace, error=str(error))
                 self._services.telemetry.reconciled(ok=False)
@@ -149,14 +153,14 @@ class Reconciler:
             else:
                 self._services.telemetry.reconciled(ok=True)
 
-    async def _act(self, situation: Situation) -> None:
+    async def _act(self, situation: Situation, proposal: Proposal | NoPlan) -> None:
         """Drive runs, follow the demand, try something new where it pays, and tell."""
         services, remembered = self._services, self._remember(situation.policy)
         situation = await self._drive_runs(situation)
         conflict = conflicts(guard_facts(situation, "", Trigger.MANUAL, None, situation.now))
         followed = await follow_demand(services, situation, remembered, conflict)
         situation = situation.with_status(remembered.status)
-        run, proposal = await make(services, situation)
+        run = await make(services, situation, proposal)
         if run is not None:
             self._world.runs[run.key] = run
             situation = await self._drive_runs(situation.with_run(run))
@@ -289,17 +293,7 @@ def _fault(policy: Policy) -> str:
     """What is wrong with a spec that schema and CEL let through; empty when it can be used."""
     if isinstance(policy.spec, InvalidSpec):
         return policy.spec.message
-    metrics = policy.spec.metrics
-    queries = [
-        (f"spec.metrics.{name}.query", query.query, query.target_label)
-        for name, query in (("load", metrics.load), ("cpu", metrics.cpu), ("memory", metrics.memory))
-        if query is not None
-    ]
-    queries += [(f"spec.objectives[{one.name}].query", one.query, one.target_label) for one in policy.spec.objectives]
-    for field, template, label in queries:
-        if (fault := check(template, label, field)) is not None:
-            return fault
-    return ""
+    return next(iter(query_faults(policy.spec).values()), "")
 
 
 def _to_undo(run: Run) -> bool:

@@ -32,7 +32,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 async def drive(services: Services, run: Run, situation: Situation | None, policy: Policy | None) -> Run | None:
     """Take a run as far as it goes now; the run as it is then, or None when it is gone. Raises KubeError."""
-    write_error = ""
+    write_error = undo_error = ""
     for _ in range(_STEPS_A_ROUND):
         try:
             run = await services.resources.run(run.namespace, run.name)
@@ -40,7 +40,8 @@ async def drive(services: Services, run: Run, situation: Situation | None, polic
             if error.not_found:
                 return None
             raise
-        facts = await _facts(services, run, situation, policy, write_error)
+        facts = await _facts(services, run, situation, policy)
+        facts = replace(facts, write_error=write_error, undo_error=undo_error)
         step = next_step(facts, services.clock())
         try:
             if not await _do(services, facts, step):
@@ -51,28 +52,37 @@ async def drive(services: Services, run: Run, situation: Situation | None, polic
                 continue
             if error.status in (0, 429) or error.status >= 500:
                 raise
-            write_error = f"the API server refuses the write: {error.message or error.reason}"
+            refusal = f"the API server refuses the write: {error.message or error.reason}"
+            if isinstance(step, Write) and step.undo:
+                undo_error = refusal
+            else:
+                write_error = refusal
     return run
 
 
-async def make(services: Services, situation: Situation) -> tuple[Run | None, Proposal | NoPlan]:
-    """The run that the situation calls for, if the guards let one be made; and what would be proposed in any case."""
-    proposal = plan_for(situation, None)
+async def make(services: Services, situation: Situation, proposal: Proposal | NoPlan) -> Run | None:
+    """The run that a proposal calls for, if mode and guards let one be made. Raises KubeError."""
     if isinstance(proposal, NoPlan) or situation.active_run is not None:
-        return None, proposal
+        return None
     if situation.spec.mode not in (Mode.APPROVE, Mode.AUTO):
-        return None, proposal
+        return None
     guards = ask(guard_facts(situation, "", proposal.trigger, proposal.plan, services.clock()))
     if why_not := blocked(guards):
-        held = replace(proposal, plan=proposal.plan.model_copy(update={"guardrails": list(guards)}))
         _log.debug("plan held", policy=situation.policy.name, why=why_not)
-        return None, held
+        return None
     name = f"{situation.policy.name[:50]}-{secrets.token_hex(3)}"
     spec = {"policyRef": {"name": situation.policy.name}, "trigger": proposal.trigger.value}
     run = await services.resources.create_run(situation.policy, name, spec)
     message = f"run {name} made: {proposal.plan.reason}"
     await services.events.post(situation.policy, "Normal", "RunCreated", message, services.clock())
-    return run, proposal
+    return run
+
+
+def plan_now(situation: Situation) -> Proposal | NoPlan:
+    """The operator's own plan, to be made in a worker."""
+    if situation.active_run is not None:
+        return NoPlan(f"run {situation.active_run.name} is under way", final=False)
+    return plan_for(situation, None)
 
 
 def plan_for(situation: Situation, run: Run | None) -> Proposal | NoPlan:
@@ -124,12 +134,10 @@ async def collect_garbage(services: Services, situation: Situation) -> None:
             await services.resources.delete_run(run)
 
 
-async def _facts(
-    services: Services, run: Run, situation: Situation | None, policy: Policy | None, write_error: str
-) -> RunFacts:
+async def _facts(services: Services, run: Run, situation: Situation | None, policy: Policy | None) -> RunFacts:
     """Read the workload again, and ask the guards and the evidence as the run's phase needs."""
     workload = await _live(services, run, situation)
-    facts = RunFacts(run=run, policy=policy, workload=workload, write_error=write_error)
+    facts = RunFacts(run=run, policy=policy, workload=workload)
     if situation is None:
         return facts
     situation = replace(situation, workload=workload)

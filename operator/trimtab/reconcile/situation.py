@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.history import WorkloadHistory, without_samples
 from trimtab.domain.objectives import Objective
 from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
@@ -44,6 +44,11 @@ class Situation:
     def lead_seconds(self) -> float:
         """How far ahead following looks."""
         return lead_seconds(self.history, self.step_seconds, self.window_seconds)
+
+    @property
+    def without_samples(self) -> Situation:
+        """The same without the samples, which a plan does not look at: small enough to be sent to a worker."""
+        return replace(self, history=without_samples(self.history))
 
     def with_runs(self, runs: tuple[Run, ...]) -> Situation:
         """The same with runs as they are now."""

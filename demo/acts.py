@@ -1,0 +1,88 @@
+"""The acts: what the story itself does while the operator works: plant a bad change, kill the operator, start another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from demo.cast import Planted
+from demo.judging import Killing
+from demo.records import spec_text
+from demo.stage import Operator, Stage, StageError
+from demo.watching import Watch
+from trimtab.adapters.kube import JsonObject
+
+PLANTED_AT_SECONDS: Final = 6.0
+DEAD_SECONDS: Final = 6.0
+"""How long no operator runs: longer than measurements lie apart."""
+_PATIENCE_SECONDS: Final = 90.0
+
+
+@dataclass(slots=True)
+class Acts:
+    """The story's own deeds and what they left for the report."""
+
+    stage: Stage
+    watch: Watch
+    operator: Operator
+    planted: Planted = field(default_factory=Planted)
+    killing: Killing | None = None
+    specs_before: dict[str, str] = field(default_factory=dict)
+    """Each Deployment's spec before the operator started."""
+    captures: dict[str, str] = field(default_factory=dict)
+    """What kubectl printed, by title."""
+    _killed: JsonObject = field(default_factory=dict)
+
+    async def play(self) -> None:
+        """Plant the change, and kill the operator while it is being validated. Raises StageError."""
+        await asyncio.sleep(max(0.0, PLANTED_AT_SECONDS - self.watch.seconds))
+        name, policy = self.planted.name, self.planted.policy
+        await self.stage.kubectl("create", "-f", "-", given=self.planted.manifest())
+        self.watch.tell(policy, f"a person creates run {name}, which looks like a saving")
+        await self.stage.until(lambda: self._measured(name), f"the first measurement of {name}", _PATIENCE_SECONDS)
+        tried = await self.stage.workload(policy)
+        run = await self.stage.run(name)
+        others = await self.stage.runs()
+        self.captures["kubectl get perf,orun -A, right before the operator is killed"] = await self.capture()
+        killed_at = time.time()
+        first = self.operator
+        first.kill()
+        self.watch.tell(policy, f"the operator (process {first.process.pid}) is killed with SIGKILL")
+        await asyncio.sleep(DEAD_SECONDS)
+        restarted_at = time.time()
+        self.operator = self.stage.operator(name="operator-restarted")
+        self.watch.tell(policy, f"an operator is started again (process {self.operator.process.pid})")
+        ended = await self.stage.in_phase(name, ("RolledBack",), _PATIENCE_SECONDS)
+        after = await self.stage.workload(policy)
+        code = first.process.child.returncode if first.process.child is not None else 0
+        self.killing = Killing(
+            killed_pid=first.process.pid,
+            killed_at=killed_at,
+            exit_signal=-code if code < 0 else 0,
+            restarted_pid=self.operator.process.pid,
+            restarted_at=restarted_at,
+            spec_before=self.specs_before[policy],
+            spec_tried=spec_text(tried),
+            spec_after=spec_text(after),
+            measurements_before=len(run["status"].get("measurements", [])),
+            phase_at_kill=run["status"].get("phase", ""),
+            others={
+                one["spec"]["policyRef"]["name"]: (one.get("status") or {}).get("phase", "Pending")
+                for one in others
+                if one["metadata"]["name"] != ended["metadata"]["name"]
+            },
+        )
+
+    async def capture(self) -> str:
+        """What ``kubectl get perf,orun -A`` prints now."""
+        return await self.stage.kubectl("get", "perf,orun", "-A")
+
+    async def _measured(self, name: str) -> bool:
+        status = (await self.stage.run(name)).get("status") or {}
+        phase = status.get("phase")
+        if phase in ("RolledBack", "Rejected", "Failed", "Superseded", "Succeeded", "Cancelled"):
+            said = status.get("timeline", [{}])[-1].get("reason", "")
+            raise StageError(f"run {name} ended {phase} before the operator could be killed: {said}")
+        return phase == "Validating" and bool(status.get("measurements"))
