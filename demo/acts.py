@@ -14,10 +14,14 @@ from demo.stage import Operator, Stage, StageError
 from demo.watching import Watch
 from trimtab.adapters.kube import JsonObject
 
-PLANTED_AT_SECONDS: Final = 6.0
-DEAD_SECONDS: Final = 6.0
+PLANTED_AT_SECONDS: Final = 10.0
+DEAD_SECONDS: Final = 9.0
 """How long no operator runs: longer than measurements lie apart."""
 _PATIENCE_SECONDS: Final = 90.0
+_OTHERS: Final = 2
+"""Runs of other services that the kill should hit as well."""
+_MOST_TAKEN: Final = 3
+"""Measurements after which the kill waits for no other run."""
 
 
 @dataclass(slots=True)
@@ -41,7 +45,7 @@ class Acts:
         name, policy = self.planted.name, self.planted.policy
         await self.stage.kubectl("create", "-f", "-", given=self.planted.manifest())
         self.watch.tell(policy, f"a person creates run {name}, which looks like a saving")
-        await self.stage.until(lambda: self._measured(name), f"the first measurement of {name}", _PATIENCE_SECONDS)
+        await self.stage.until(lambda: self._ripe(name), f"the first measurement of {name}", _PATIENCE_SECONDS)
         tried = await self.stage.workload(policy)
         run = await self.stage.run(name)
         others = await self.stage.runs()
@@ -79,10 +83,13 @@ class Acts:
         """What ``kubectl get perf,orun -A`` prints now."""
         return await self.stage.kubectl("get", "perf,orun", "-A")
 
-    async def _measured(self, name: str) -> bool:
-        status = (await self.stage.run(name)).get("status") or {}
-        phase = status.get("phase")
+    async def _ripe(self, name: str) -> bool:
+        """Whether the planted change is being validated; and others too, as long as that can be waited for."""
+        runs = {run["metadata"]["name"]: (run.get("status") or {}) for run in await self.stage.runs()}
+        status = runs.get(name, {})
+        phase, taken = status.get("phase"), len(status.get("measurements", []))
         if phase in ("RolledBack", "Rejected", "Failed", "Superseded", "Succeeded", "Cancelled"):
             said = status.get("timeline", [{}])[-1].get("reason", "")
             raise StageError(f"run {name} ended {phase} before the operator could be killed: {said}")
-        return phase == "Validating" and bool(status.get("measurements"))
+        under_way = [one for one in runs.values() if one.get("phase") in ("Settling", "Validating")]
+        return phase == "Validating" and taken > 0 and (len(under_way) > _OTHERS or taken >= _MOST_TAKEN)

@@ -38,12 +38,12 @@ JsonObject = dict[str, Any]
 Day = tuple[tuple[float, float], ...]
 """Corners of a load over a day: (second of the day, requests/s)."""
 
-_CHECKOUT_DAY: Final[Day] = ((-4, 60), (72, 60), (86, 400), (104, 400))
+_CHECKOUT_DAY: Final[Day] = ((-4, 80), (72, 80), (86, 400), (104, 400))
 _DAYS: Final[Mapping[str, Day]] = {
     CHECKOUT: _CHECKOUT_DAY,
     REACTIVE: _CHECKOUT_DAY,
-    PAYMENTS: ((-14, 80), (2, 80), (60, 330), (80, 330)),
-    SEARCH: ((-20, 300), (14, 300), (36, 30), (86, 30)),
+    PAYMENTS: ((-14, 80), (3, 80), (40, 330), (84, 330)),
+    SEARCH: ((-24, 290), (9, 290), (31, 88), (86, 88)),
     CATALOG: ((0, 150), (60, 230)),
 }
 
@@ -133,14 +133,15 @@ def policies() -> list[JsonObject]:
         _policy(REACTIVE, "Balanced", horizontal=follow, forecast={"horizon": "40s", "model": "None"}),
         _policy(
             PAYMENTS,
-            "PerformanceFirst",
+            "Balanced",
             vertical={"containerPolicies": [{**cpu, "maxAllowed": {"cpu": "2"}}]},
             forecast={"horizon": "60s"},
+            validation={"duration": "40s"},
         ),
         _policy(
             SEARCH,
             "CostEfficiency",
-            vertical={"containerPolicies": [{**cpu, "minAllowed": {"cpu": "700m"}, "maxAllowed": {"cpu": "1"}}]},
+            vertical={"containerPolicies": [{**cpu, "minAllowed": {"cpu": "800m"}, "maxAllowed": {"cpu": "1"}}]},
             forecast={"horizon": "20s"},
         ),
         _policy(
@@ -148,7 +149,7 @@ def policies() -> list[JsonObject]:
             "ReliabilityFocused",
             horizontal={"minReplicas": 2, "maxReplicas": 6, "follow": False},
             forecast={"horizon": "60s"},
-            validation={"duration": "40s", "failureLimit": 3},
+            validation={"duration": "40s", "failureLimit": 4},
         ),
     ]
 

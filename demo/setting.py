@@ -21,6 +21,7 @@ from cluster.errors import ClusterError
 from cluster.prometheus import Prometheus
 from demo.stage import Stage
 from trimtab.adapters.kube import JsonObject
+from trimtab.simulation.arrivals import Pause, Paused
 from trimtab.simulation.backfill import LivePods, backfill
 from trimtab.simulation.cluster import ClusterPicture, look
 from trimtab.simulation.live import connect
@@ -97,10 +98,19 @@ async def setting(
             history.unlink()
             stage.prometheus_url = prometheus.url
         with step("services under load, from where the history ends"):
-            await stage.simulate(scenario)
+            await stage.simulate(_silent_until(scenario, begins_at))
             await stage.kubectl("wait", "--for=condition=Available", "deployment", "--all", "--timeout=60s")
             await asyncio.sleep(max(0.0, begins_at - _OPERATOR_STARTS_SECONDS - time.time()))
         yield Setting(stage, plane.audit_log, scenario, begins_at, samples)
+
+
+def _silent_until(scenario: Scenario, begins_at: float) -> Scenario:
+    """The same without any load before life begins, so that no request is counted that history has already."""
+    services = []
+    for service in scenario.services:
+        pause = Pause(begin_seconds=0.0, duration_seconds=begins_at - scenario.origin)
+        services.append(service.model_copy(update={"arrivals": Paused(of=service.arrivals, pauses=[pause])}))
+    return scenario.model_copy(update={"services": services})
 
 
 def _chart_objects(namespace: str, place: str) -> list[JsonObject]:

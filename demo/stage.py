@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 import aiohttp
 import yaml
@@ -172,9 +172,16 @@ class Stage:
         command += ["--scrape-interval", f"{scrape_interval_seconds:g}", "--workers", str(workers)]
         command += ["--kubeconfig", str(kubeconfig or self.operator_kubeconfig or self.kubeconfig), "--metrics-port", "0", "--health-port", "0"]
         command += ["--log-level", log_level]
-        started = Operator(self._spawn(name, command, self.folder / f"{name}.log"))
+        number = sum(operator.process.name == name for operator in self._operators)
+        log = self.folder / f"{name}-{number}.log"
+        started = Operator(self._spawn(name, command, log))
         self._operators.append(started)
         return started
+
+    @property
+    def rounds(self) -> int:
+        """Rounds that the operators have gone through so far, as they log them."""
+        return sum(operator.log.count('"round ended"') for operator in self._operators)
 
     async def trimtab(self, *arguments: str) -> str:
         """What the command line prints for this namespace; raises StageError with what it complains of."""
@@ -281,7 +288,13 @@ class Stage:
         except StageError as error:
             raise StageError(f"{error}; seen {seen}") from error
 
-    async def until(self, look: Callable[[], _T | Awaitable[_T | None] | None], what: str, seconds: float = 60.0) -> _T:
+    @overload
+    async def until(self, look: Callable[[], Awaitable[_T | None]], what: str, seconds: float = ...) -> _T: ...
+
+    @overload
+    async def until(self, look: Callable[[], _T | None], what: str, seconds: float = ...) -> _T: ...
+
+    async def until(self, look: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
         """The first value of ``look`` that is not None (or False); raises StageError after so many seconds."""
         deadline = time.monotonic() + seconds
         while True:

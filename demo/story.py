@@ -91,8 +91,8 @@ async def _gather(scene: Setting, acts: Acts, watch: Watch, shortfall: str) -> S
     captures["kubectl get perf,orun -A, at the end"] = await acts.capture()
     captures["kubectl get perf -n shop -o wide, at the end"] = await stage.kubectl("get", "perf", "-o", "wide")
     captures[f"kubectl describe perf {cast.CHECKOUT} -n shop"] = await stage.kubectl("describe", "perf", cast.CHECKOUT)
-    captures["kubectl get events -n shop"] = await stage.kubectl(
-        "get", "events", "--sort-by=.lastTimestamp", "--field-selector", "reportingComponent!=kwok"
+    captures["kubectl get events -n shop --field-selector source=trimtab"] = await stage.kubectl(
+        "get", "events", "--sort-by=.lastTimestamp", "--field-selector", "source=trimtab"
     )
     runs = await stage.runs()
     tracks = await records.tracks(stage.prometheus_url, scene.scenario, scene.begins_at, ends_at)

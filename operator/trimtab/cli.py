@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -46,8 +47,17 @@ def main() -> None:
     try:
         app()
     except (KubeError, RefusedError) as error:
-        print(f"trimtab: {error}", file=sys.stderr)
+        print(f"trimtab: {_complaint(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _complaint(error: KubeError | RefusedError) -> str:
+    """One line that says what is wrong and what to do."""
+    if not isinstance(error, KubeError) or not error.not_found:
+        return str(error)
+    if error.reason == "NotFound":
+        return f"{error.message}; trimtab get --all-namespaces shows the policies and runs that there are"
+    return f"the cluster does not know Trimtab's resources ({error}); install them with the chart, or from crds/"
 
 
 @app.command()
@@ -70,6 +80,7 @@ def operator(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Run the operator until SIGTERM. Options may also come as TRIMTAB_* variables."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small problems: threads get in each other's way
     from trimtab.logs import configure
     from trimtab.running import run
     from trimtab.settings import Settings
@@ -155,7 +166,8 @@ def approve(run: RunName, namespace: Namespace = "default", kubeconfig: Kubeconf
         found = await resources.run(namespace, run)
         plan = found.status.plan
         if found.phase is not Phase.AWAITING_APPROVAL or plan is None:
-            raise RefusedError(f"run {run} is {found.phase.value}; only a run that is AwaitingApproval can be approved")
+            why = f"run {run} is {found.phase.value}; only a run that is AwaitingApproval can be approved"
+            raise RefusedError(f"{why}; {_instead_of_approval(found)}")
         await resources.patch_run_spec(found, {"approval": {"planHash": plan.hash}})
         return plan.reason
 
@@ -170,7 +182,8 @@ def abort(run: RunName, namespace: Namespace = "default", kubeconfig: Kubeconfig
         found = await resources.run(namespace, run)
         if found.finished:
             raise RefusedError(
-                f"run {run} has ended already: {found.phase.value}; trimtab undo POLICY reverts a kept change"
+                f"run {run} has ended already: {found.phase.value};"
+                f" trimtab undo {found.policy_name} -n {namespace} reverts a kept change"
             )
         await resources.patch_run_spec(found, {"cancelled": True})
 
@@ -189,6 +202,12 @@ def undo(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Kubec
         return f"run {last.name} is being undone: {last.status.summary.change}"
 
     print(_with_resources(kubeconfig, act))
+
+
+def _instead_of_approval(run: Run) -> str:
+    if run.phase.unproven:
+        return f"trimtab abort {run.name} -n {run.namespace} undoes it"
+    return f"trimtab explain {run.policy_name} -n {run.namespace} says why"
 
 
 def _last_kept(policy: Policy, runs: list[Run]) -> Run:
@@ -210,7 +229,7 @@ def _last_kept(policy: Policy, runs: list[Run]) -> Run:
 async def _set_paused(resources: Resources, namespace: str, policy: str, *, paused: bool) -> None:
     body: dict[str, object] = {"spec": {"paused": paused}}
     if not paused:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         body["metadata"] = {"annotations": {RESUMED_ANNOTATION: now}}
     await resources.patch_policy(namespace, policy, body)
 

@@ -231,6 +231,7 @@ def test_previous_state_is_used_until_it_is_outdated() -> None:
     assert reason(previous=replace(marked, chosen_at=now - 901.0)) != "kept"
     assert reason(previous=replace(marked, chosen_at=now + 1.0)) != "kept"
     assert reason(model="SeasonalNaive") != "kept"
+    assert reason(horizon_seconds=1400.0) == "kept"
     assert reason(horizon_seconds=600.0) != "kept"
     assert reason(previous=replace(marked, step_seconds=30.0)) != "kept"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ FEW, MANY = 2, 6
 BOUNDS: JsonObject = {"minReplicas": 1, "maxReplicas": 10}
 ROUNDS_SECONDS = 6.0
 """Time for some rounds more."""
-RESTARTS = 'sum(kube_pod_container_status_restarts_total{namespace="$namespace",pod=~"$pods"})'
+RESTARTS = 'max(kube_pod_container_status_restarts_total{namespace="$namespace",pod=~"$pods"})'
 
 
 def following(name: str, namespace: str) -> SimulatedService:
@@ -48,7 +49,7 @@ def planning(name: str, namespace: str) -> SimulatedService:
     return service(name, rate=50.0, replicas=MANY, namespace=namespace)
 
 
-def acting_policy(name: str, *, follow: bool, **spec: object) -> JsonObject:
+def acting_policy(name: str, *, follow: bool, **spec: Any) -> JsonObject:
     """A policy that acts as soon as it sees what the service needs."""
     return policy(name, horizontal=BOUNDS | {"follow": follow}, vertical=None, **spec)
 
@@ -121,24 +122,21 @@ async def test_bad_metrics_start_no_change(stage: Stage, audit: Audit, reasons: 
 
 
 def _policies(kinds: list[str], *, paused: bool) -> list[JsonObject]:
-    guardrails = {"maxDataAge": "10s"}
-    made = []
-    for kind in kinds:
-        load = {"query": LOAD, "targetLabel": "service", "unit": "requests/s"}
-        if kind == "absurd":  # a counter that stands still at an absurd value shows a rate of 0
-            load = {"query": f"sum(rate(http_requests_total{SELECTOR}[$window])) + {RESTARTS}"}
-        for what in ("follows", "plans"):
-            made.append(
-                acting_policy(
-                    f"{kind}-{what}",
-                    follow=what == "follows",
-                    paused=paused,
-                    guardrails=guardrails,
-                    metrics={"load": load},
-                    validation={"duration": "300s"},
-                )
-            )
-    return made
+    return [_policy(kind, what, paused) for kind in kinds for what in ("follows", "plans")]
+
+
+def _policy(kind: str, what: str, paused: bool) -> JsonObject:
+    load = {"query": LOAD, "targetLabel": "service", "unit": "requests/s"}
+    if kind == "absurd":  # a counter that stands still at an absurd value shows a rate of 0
+        load = {"query": f"sum(rate(http_requests_total{SELECTOR}[$window])) + {RESTARTS}"}
+    return acting_policy(
+        f"{kind}-{what}",
+        follow=what == "follows",
+        paused=paused,
+        guardrails={"maxDataAge": "10s"},
+        metrics={"load": load},
+        validation={"duration": "300s"},
+    )
 
 
 def _faults(kind: str, namespace: str) -> list[JsonObject]:

@@ -239,6 +239,7 @@ async def test_runs_end_alike_while_replicas_follow(
     sized = {(name, what): count for (name, what), count in audit.done().items() if what == "deployments"}
     assert sized == {(GOOD, "deployments"): 1, (BAD, "deployments"): 2}
     await every_step_is_told(stage, audit, GOOD, BAD)
+    assert audit.done()[BAD, "deployments/scale"] > 0
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before-the-write", "after-the-write"])
@@ -270,8 +271,9 @@ async def every_step_is_told(stage: Stage, audit: Audit, *names: str) -> None:
 
     async def told() -> bool:
         for name in names:
-            scaling = (await stage.policy(name))["status"]["scaling"]
-            steps = scaling["today"].get("ups", 0) + scaling["today"].get("downs", 0)
+            scaling = (await stage.policy(name))["status"].get("scaling", {})
+            today = scaling.get("today", {})
+            steps = today.get("ups", 0) + today.get("downs", 0)
             if "pending" in scaling or steps != audit.done()[name, "deployments/scale"]:
                 return False
         return True

@@ -1,1 +1,57 @@
 """More replicas that do not help are not ordered for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from demo.stage import Stage
+from tests.operator.acting import learned, play, policy, replicas, service
+from tests.operator.audit import Audit
+from trimtab.adapters.kube import JsonObject
+
+pytestmark = pytest.mark.cluster
+
+UP_ONLY: JsonObject = {"minReplicas": 4, "maxReplicas": 20}
+ROUNDS_SECONDS = 10.0
+"""Time for some rounds more, longer than a step needs to show."""
+
+
+async def test_steps_that_do_not_help_end(stage: Stage, audit: Audit) -> None:
+    """A slow dependency: after two steps it holds and says so, and says when it is over."""
+    simulation = await play(stage, service("web", namespace=stage.namespace))
+    await stage.apply(policy("web", horizontal=UP_ONLY, vertical=None))
+    stage.operator()
+    await learned(stage, "web")
+    await stage.told("web", "ObjectivesMet", "True", "Met")
+    assert audit.done() == Counter()
+    await simulation.faults({"faults": [{"kind": "slow", "service": "web", "factor": 10}]})
+    told = await stage.told("web", "ObjectivesMet", "False", "NotCapacity", seconds=120.0)
+    assert "latency-p99" in told["message"]
+    assert "2 steps up did not improve it: the trouble is not capacity" in told["message"]
+    reached = await replicas(stage)
+    assert audit.done() == Counter({("web", "deployments/scale"): 2})
+    assert reached > 5
+    await asyncio.sleep(ROUNDS_SECONDS)
+
+    told = await stage.told("web", "ObjectivesMet", "False", "NotCapacity")
+    assert await replicas(stage) == reached
+    assert (await stage.policy("web"))["status"]["recommendation"]["replicas"] == reached
+    event = await _only_event(stage, "NotCapacity")
+    assert (event["type"], event["count"]) == ("Warning", 1)
+    assert "the trouble is not capacity" in event["message"]
+
+    await simulation.mend()
+    await stage.told("web", "ObjectivesMet", "True", "Met")
+    assert (await _only_event(stage, "ObjectivesMet"))["type"] == "Normal"
+    await asyncio.sleep(ROUNDS_SECONDS)
+    assert await replicas(stage) == reached, "stabilised for five minutes"
+    assert audit.done() == Counter({("web", "deployments/scale"): 2})
+
+
+async def _only_event(stage: Stage, reason: str) -> JsonObject:
+    found = [event for event in await stage.events("web") if event["reason"] == reason]
+    assert len(found) == 1, found
+    return found[0]

@@ -34,7 +34,7 @@ class SignalQuery:
 
 @dataclass(frozen=True, slots=True)
 class SignalRequest:
-    """The samples that one policy needs: from ``since`` to ``until``, on multiples of ``step_seconds``; unix seconds."""
+    """The samples that one policy needs, from ``since`` to ``until`` on multiples of ``step_seconds``; unix seconds."""
 
     key: str
     """Names the policy, or what else asks: its uid, say."""

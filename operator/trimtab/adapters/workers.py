@@ -54,27 +54,21 @@ class Workers:
 
     def _ready(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["trimtab.planning.assessment", "trimtab.planning.plans"])
-            self._pool = ProcessPoolExecutor(
-                self._processes, mp_context=context, initializer=_prepare, initargs=(os.getpid(),)
-            )
+            context = multiprocessing.get_context("spawn")  # the operator has threads, which fork would tear
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=context, initializer=_prepare)
         return self._pool
 
 
-def _prepare(operator_pid: int) -> None:
+def _prepare() -> None:
     """Leave signals to the operator, and end with it even when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(operator_pid,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
-def _end_with(pid: int) -> None:
-    while True:
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
         time.sleep(1.0)
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            os._exit(0)
+    os._exit(0)
 
 
 def _run_chunk(function: Callable[[_In], _Out], inputs: Sequence[_In]) -> list[_Out | Exception]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -95,6 +95,20 @@ def assess(
         (None, f"The newest sample is {_span(age)} old, after {_span(span)} of history; nothing is wrong."),
     )
     return Quality(problem, message, age, span, missing)
+
+
+def plausible(series: Series, lower_bound: float | None = 0.0) -> Series:
+    """``series`` with NaN for values that cannot be: infinite, of absurd size or below the bound.
+
+    `assess` says no for as long as such a value is recent; what is learned from the history must never see it.
+
+    >>> plausible(Series(0.0, 60.0, np.array([5.0, 1e18, -1.0]))).values.tolist()
+    [5.0, nan, nan]
+    """
+    wrong = np.abs(series.values) > LARGEST_MAGNITUDE
+    if lower_bound is not None:
+        wrong |= series.values < lower_bound
+    return replace(series, values=np.where(wrong, np.nan, series.values)) if wrong.any() else series
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+_SLACK = 1e-3
+"""Share of a step by which a time may miss a grid point: unix seconds with fractions are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class Series:
 
     def between(self, start: float, end: float) -> Series:
         """The samples whose times lie in [start, end]."""
-        low = max(0, math.ceil((start - self.start) / self.step_seconds - 1e-9))
-        high = min(len(self), math.floor((end - self.start) / self.step_seconds + 1e-9) + 1)
+        low = max(0, math.ceil((start - self.start) / self.step_seconds - _SLACK))
+        high = min(len(self), math.floor((end - self.start) / self.step_seconds + _SLACK) + 1)
         kept = self.values[low : max(low, high)]
         return Series(self.start + low * self.step_seconds, self.step_seconds, kept, self.unit)
 

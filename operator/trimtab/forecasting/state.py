@@ -19,6 +19,8 @@ from trimtab.forecasting.thinning import Thinned
 
 AUTO = "Auto"
 FEWEST_FOR_A_LEVEL = 30
+HORIZON_FACTOR = 1.25
+"""A horizon that moves by less, as start-up times are learned, is the same question."""
 PARTS = 8
 WANDERING = 0.7
 """Share of the variance between eighths of the history above which it moves as slowly as it is long."""
@@ -55,7 +57,8 @@ class FittedState:
             reselect_seconds = min(
                 shortest / 4.0, 3600.0 if self.seasons else step_seconds * (60 if self.reliable else 10)
             )
-        same = (self.asked, self.step_seconds, self.horizon_seconds) == (asked, step_seconds, horizon_seconds)
+        near = 1.0 / HORIZON_FACTOR <= horizon_seconds / self.horizon_seconds <= HORIZON_FACTOR
+        same = near and (self.asked, self.step_seconds) == (asked, step_seconds)
         return not same or not 0.0 <= now - self.chosen_at < reselect_seconds
 
 

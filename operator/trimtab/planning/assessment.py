@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from trimtab.analytics.quality import DataProblem, Quality
+from trimtab.analytics.quality import DataProblem, Quality, plausible
 from trimtab.analytics.quality import assess as assess_quality
 from trimtab.analytics.seasonality import SeasonFound, seasons
 from trimtab.analytics.trend import Trend, trend
@@ -84,8 +84,9 @@ class Assessment:
 
 def assess(inputs: AssessInputs) -> Assessment:
     """Everything that decisions rest on, from one workload's history; never raises on odd numbers."""
-    spec, history, now = inputs.spec, inputs.history, inputs.now
     quality = _quality(inputs)
+    inputs = replace(inputs, history=_plausible(inputs.history))
+    spec, history, now = inputs.spec, inputs.history, inputs.now
     states = tuple(_objective_state(objective, history, quality, now, spec) for objective in spec.objectives)
     objectives, before = tuple(spec.objectives), inputs.previous
     learned = before.learned if before is not None else None
@@ -95,13 +96,16 @@ def assess(inputs: AssessInputs) -> Assessment:
     last = history.load.last()
     finite = history.load.values[np.isfinite(history.load.values)]
     enough = finite.size >= 8
+    known_seasons = expected.periods if isinstance(expected, Forecast) else seasons(history.load) if enough else ()
     return Assessment(
         quality=quality,
         objectives=states,
         breached=tuple(state.name for state in states if state.state == "Violated"),
         unknown=tuple(state.name for state in states if state.state == "Unknown"),
-        trend=found if enough and isinstance(found := trend(history.load), Trend) else None,
-        seasons=expected.periods if isinstance(expected, Forecast) else seasons(history.load) if enough else (),
+        trend=found
+        if enough and isinstance(found := trend(history.load, [one.period_seconds for one in known_seasons]), Trend)
+        else None,
+        seasons=known_seasons,
         forecast=expected,
         known=Known(fitted, learned),
         curves=learned.curves,
@@ -111,6 +115,17 @@ def assess(inputs: AssessInputs) -> Assessment:
         profile=_profile(finite),
         peak_seen=float(finite.max()) if finite.size else math.nan,
         demand=last[1] if last else math.nan,
+    )
+
+
+def _plausible(history: WorkloadHistory) -> WorkloadHistory:
+    """The history without values that cannot be, which would spoil all that is learned for as long as it reaches."""
+    return replace(
+        history,
+        load=plausible(history.load),
+        cpu_cores={name: plausible(series) for name, series in history.cpu_cores.items()},
+        memory_bytes={name: plausible(series) for name, series in history.memory_bytes.items()},
+        objectives={name: plausible(series, None) for name, series in history.objectives.items()},
     )
 
 
@@ -127,7 +142,9 @@ def _quality(inputs: AssessInputs) -> Quality:
     failed = [f"{name}: {inputs.failures[name]}" for name in (load, "replicas") if name in inputs.failures]
     if inputs.partial:
         failed.append("Prometheus gave a partial answer")
-    if failed and quality.problem is not DataProblem.STALE:
+    if failed and quality.problem is DataProblem.STALE:
+        return replace(quality, message=f"{quality.message} {failed[0]}")
+    if failed:
         return replace(quality, problem=DataProblem.NO_DATA, message=failed[0])
     return quality
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from trimtab.domain.choices import Mode, OnInconclusive
-from trimtab.domain.objects import Workload
+from trimtab.domain.objects import InvalidSpec, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec, VerdictResult
 from trimtab.domain.run_status import Applied, FieldChange, GuardResult, Plan, Rollback, Verdict
@@ -165,7 +165,7 @@ def _applying(facts: RunFacts, now: float) -> Step:
     assert facts.workload is not None, "not gone"
     states = [(change, fields.seen(facts.workload, change)) for change in fields.on_workload(plan.changes)]
     started = any(state is Seen.AFTER for _, state in states)
-    if (why := _stop_reason(facts)) is not None:
+    if (why := _stop_reason(facts) or _faulty_policy(facts)) is not None:
         return _undo(facts, now, why.phase, why.reason)
     if other := [change for change, state in states if state is Seen.OTHER]:
         return _undo(facts, now, Phase.SUPERSEDED, _newer(facts.workload, other[0]))
@@ -263,6 +263,13 @@ def _stop_reason(facts: RunFacts) -> _Stop | None:
     return None
 
 
+def _faulty_policy(facts: RunFacts) -> _Stop | None:
+    """Why a trial cannot go on: nothing tells any more what it must hold."""
+    if facts.policy is not None and isinstance(facts.policy.spec, InvalidSpec):
+        return _Stop(Phase.CANCELLED, why_no_spec(facts))
+    return None
+
+
 def _called_off(facts: RunFacts, now: float) -> Step | None:
     """Ends a run that has not touched the workload, where somebody called it off."""
     stop = _stop_reason(facts)
@@ -273,7 +280,7 @@ def _interrupted(facts: RunFacts, now: float) -> Step | None:
     """Ends a trial early: the workload is gone, somebody stopped it, or somebody's newer value is live."""
     if (gone := _gone(facts, now)) is not None:
         return gone
-    if (stop := _stop_reason(facts)) is not None:
+    if (stop := _stop_reason(facts) or _faulty_policy(facts)) is not None:
         return _undo(facts, now, stop.phase, stop.reason)
     assert facts.workload is not None, "not gone"
     plan = facts.run.status.plan

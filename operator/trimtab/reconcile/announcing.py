@@ -23,6 +23,7 @@ _CLEARED: Final = {
     ("ObjectivesMet", "True"): "ObjectivesMet",
 }
 _TARGET: Final = "TargetNotFound"
+_NOT_CAPACITY: Final = "NotCapacity"
 
 
 async def announce(
@@ -35,9 +36,6 @@ async def announce(
         if said is not None:
             kind, reason = said
             await services.events.post(situation.policy, kind, reason, condition.message, services.clock())
-    if outcome.not_capacity and remembered.told.get("capacity") != outcome.following:
-        remembered.told["capacity"] = outcome.following
-        await services.events.post(situation.policy, "Warning", "NotCapacity", outcome.following, services.clock())
     _show(services, situation, outcome)
 
 
@@ -48,6 +46,8 @@ def _event(old: Condition | None, new: Condition) -> tuple[Literal["Normal", "Wa
         return None
     if new.type == "Ready" and new.reason == _TARGET:
         return "Warning", _TARGET
+    if new.reason == _NOT_CAPACITY:
+        return "Warning", _NOT_CAPACITY
     if (reason := _WARNED.get((new.type, new.status))) is not None:
         return "Warning", reason
     if old is not None and old.status != new.status and (reason := _CLEARED.get((new.type, new.status))) is not None:

@@ -22,5 +22,3 @@ class Remembered:
     known: Known | None = None
     written_at: float = -math.inf
     """When the status was last written."""
-    told: dict[str, str] = field(default_factory=dict)
-    """Last message by kind of Event, so that an unchanged state is told once."""

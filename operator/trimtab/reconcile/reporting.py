@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from trimtab.adapters.signals_requests import objective_name
 from trimtab.analytics.quality import DataProblem
 from trimtab.analytics.trend import Trend
 from trimtab.domain.choices import Mode
@@ -138,10 +139,12 @@ def _conditions(situation: Situation, outcome: Outcome, status: PolicyStatus, ac
         ready = made(ConditionType.READY, "True", situation.spec.mode.value, _doing(outcome, active))
     unknown = [state.name for state in assessment.objectives if state.state == "Unknown"]
     if assessment.breached:
-        reason = "NotCapacity" if outcome.not_capacity else "Violated"
-        met = made(ConditionType.OBJECTIVES_MET, "False", reason, _objectives_text(situation))
+        reason, text = "Violated", _objectives_text(situation)
+        if outcome.not_capacity:
+            reason, text = "NotCapacity", outcome.following
+        met = made(ConditionType.OBJECTIVES_MET, "False", reason, text)
     elif unknown:
-        met = made(ConditionType.OBJECTIVES_MET, "Unknown", "NoData", f"no fresh value of {', '.join(unknown)}")
+        met = made(ConditionType.OBJECTIVES_MET, "Unknown", "NoData", _unknown_text(situation, unknown))
     else:
         met = made(ConditionType.OBJECTIVES_MET, "True", "Met", _objectives_text(situation))
     forecast = assessment.forecast
@@ -219,6 +222,12 @@ def _objectives_text(situation: Situation) -> str:
     if not states:
         return "the policy names no objectives"
     return "; ".join(f"{state.name} {state.value or state.state} ({state.threshold})" for state in states)
+
+
+def _unknown_text(situation: Situation, unknown: list[str]) -> str:
+    """Which objectives have no fresh value, and why where it is known."""
+    failures = [situation.failures.get(objective_name(name), "") for name in unknown]
+    return "; ".join([f"no fresh value of {', '.join(unknown)}", *filter(None, failures)])
 
 
 def _trend(trend: Trend | None) -> TrendState | None:

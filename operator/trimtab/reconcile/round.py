@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -83,6 +83,9 @@ class Reconciler:
                 continue
             remembered = self._remember(policy)
             status = unusable(remembered.status, policy.generation, message, self._services.clock())
+            await self._end_runs(
+                self._world.runs_by_policy().get(policy.key, ()), replace(policy, spec=InvalidSpec(message))
+            )
             try:
                 if matters(remembered.status, status):
                     await self._services.events.post(policy, "Warning", "InvalidSpec", message, self._services.clock())
@@ -183,7 +186,7 @@ class Reconciler:
     async def _drive_runs(self, situation: Situation) -> Situation:
         """Take each run that has something to do as far as it goes, the oldest first."""
         for run in situation.runs:
-            if run.finished and not _to_undo(run) and not run.deleting:
+            if not _has_to_do(run):
                 continue
             driven = await drive(self._services, run, situation, situation.policy)
             if driven is None:
@@ -198,10 +201,16 @@ class Reconciler:
         return situation
 
     async def _end_orphans(self) -> None:
-        """Runs whose policy is gone: what they changed and did not prove is undone."""
-        for run in self._world.orphans():
+        """Runs whose policy is gone."""
+        await self._end_runs(self._world.orphans(), None)
+
+    async def _end_runs(self, runs: tuple[Run, ...], policy: Policy | None) -> None:
+        """End runs whose policy is gone or cannot be used: what they changed and did not prove is undone."""
+        for run in runs:
+            if not _has_to_do(run):
+                continue
             try:
-                driven = await drive(self._services, run, None, None)
+                driven = await drive(self._services, run, None, policy)
             except KubeError as error:
                 _log.warning("run comes again", run=run.name, namespace=run.namespace, error=str(error))
                 continue
@@ -244,9 +253,7 @@ class Reconciler:
 
     def _interval(self, policy: Policy) -> float:
         """Seconds until a policy is due: sooner while one of its runs is under way."""
-        if not isinstance(policy.spec, PolicySpec):
-            return _VOLATILE_SECONDS
-        interval = policy.spec.analysis.interval
+        interval = policy.spec.analysis.interval if isinstance(policy.spec, PolicySpec) else _VOLATILE_SECONDS
         active = any(
             not run.finished and run.policy_name == policy.name and run.namespace == policy.namespace
             for run in self._world.runs.values()
@@ -294,6 +301,11 @@ def _fault(policy: Policy) -> str:
     if isinstance(policy.spec, InvalidSpec):
         return policy.spec.message
     return next(iter(query_faults(policy.spec).values()), "")
+
+
+def _has_to_do(run: Run) -> bool:
+    """Whether a run has something to do, or to be let go of."""
+    return not run.finished or _to_undo(run) or run.deleting
 
 
 def _to_undo(run: Run) -> bool:

@@ -68,6 +68,7 @@ class Scheduler:
             _log.exception("round failed; its policies come again", policies=len(due))
             intervals = {}
         now = self._services.clock()
+        _log.debug("round ended", policies=len(due))
         for key in due:
             if self._next_due.get(key) == math.inf:
                 self._next_due[key] = next_on_grid(now, intervals.get(key, 10.0))
