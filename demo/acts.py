@@ -1,4 +1,4 @@
-"""The acts: what the story itself does while the operator works: plant a bad change, kill the operator, start another."""
+"""The acts: what the story does while the operator works: plant a bad change, kill the operator, start another."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Acts:
         self.watch.tell(policy, f"an operator is started again (process {self.operator.process.pid})")
         ended = await self.stage.in_phase(name, ("RolledBack",), _PATIENCE_SECONDS)
         after = await self.stage.workload(policy)
-        code = first.process.child.returncode if first.process.child is not None else 0
+        code = first.process.child.wait() if first.process.child is not None else 0
         self.killing = Killing(
             killed_pid=first.process.pid,
             killed_at=killed_at,

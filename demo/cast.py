@@ -16,16 +16,15 @@ from typing import Any, Final
 import numpy as np
 import yaml
 
+from demo.policies import NAMESPACE, following, policy
+from trimtab.adapters.kube import JsonObject
 from trimtab.domain.series import FloatArray
 from trimtab.simulation.arrivals import Trace
 from trimtab.simulation.behaviour import Cliff, ServiceModel
 from trimtab.simulation.scenario import Scenario, SimulatedService
 
-NAMESPACE: Final = "shop"
 DAY_SECONDS: Final = 120
 HISTORY_DAYS: Final = 8
-THRESHOLD_SECONDS: Final = 0.25
-"""What the 99th percentile of the latency must stay within, for every service."""
 
 MIN_REPLICAS: Final = 2
 """Floor of the followed services."""
@@ -34,7 +33,6 @@ STARTUP_SECONDS: Final = 10
 
 CHECKOUT, REACTIVE, PAYMENTS, SEARCH, CATALOG = "checkout", "checkout-reactive", "payments", "search", "catalog"
 
-JsonObject = dict[str, Any]
 Day = tuple[tuple[float, float], ...]
 """Corners of a load over a day: (second of the day, requests/s)."""
 
@@ -42,7 +40,7 @@ _CHECKOUT_DAY: Final[Day] = ((-4, 80), (72, 80), (86, 400), (104, 400))
 _DAYS: Final[Mapping[str, Day]] = {
     CHECKOUT: _CHECKOUT_DAY,
     REACTIVE: _CHECKOUT_DAY,
-    PAYMENTS: ((-14, 80), (3, 80), (40, 330), (84, 330)),
+    PAYMENTS: ((-46, 80), (2, 80), (28, 330), (62, 330)),
     SEARCH: ((-24, 290), (9, 290), (31, 88), (86, 88)),
     CATALOG: ((0, 150), (60, 230)),
 }
@@ -122,71 +120,31 @@ _SEEDS: Final = {CHECKOUT: 1, REACTIVE: 1, PAYMENTS: 2, SEARCH: 3, CATALOG: 4}
 
 def policies() -> list[JsonObject]:
     """The policies as a person would apply them."""
-    follow = {
-        "minReplicas": MIN_REPLICAS,
-        "maxReplicas": 10,
-        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 15}},
-    }
+    history = float(HISTORY_DAYS * DAY_SECONDS)
+    follow = following(MIN_REPLICAS, 10, stabilization_seconds=15)
     cpu = {"containerName": "*", "controlledResources": ["cpu"]}
+    search = {"containerPolicies": [{**cpu, "minAllowed": {"cpu": "800m"}, "maxAllowed": {"cpu": "1"}}]}
     return [
-        _policy(CHECKOUT, "Balanced", horizontal=follow, forecast={"horizon": "40s"}),
-        _policy(REACTIVE, "Balanced", horizontal=follow, forecast={"horizon": "40s", "model": "None"}),
-        _policy(
+        policy(CHECKOUT, "Balanced", history, horizontal=follow, forecast={"horizon": "40s"}),
+        policy(REACTIVE, "Balanced", history, horizontal=follow, forecast={"horizon": "40s", "model": "None"}),
+        policy(
             PAYMENTS,
             "Balanced",
+            history,
             vertical={"containerPolicies": [{**cpu, "maxAllowed": {"cpu": "2"}}]},
             forecast={"horizon": "60s"},
             validation={"duration": "40s"},
         ),
-        _policy(
-            SEARCH,
-            "CostEfficiency",
-            vertical={"containerPolicies": [{**cpu, "minAllowed": {"cpu": "800m"}, "maxAllowed": {"cpu": "1"}}]},
-            forecast={"horizon": "20s"},
-        ),
-        _policy(
+        policy(SEARCH, "CostEfficiency", history, vertical=search, forecast={"horizon": "20s"}),
+        policy(
             CATALOG,
             "ReliabilityFocused",
+            history,
             horizontal={"minReplicas": 2, "maxReplicas": 6, "follow": False},
             forecast={"horizon": "60s"},
             validation={"duration": "40s", "failureLimit": 4},
         ),
     ]
-
-
-def _policy(name: str, strategy: str, **spec: JsonObject) -> JsonObject:
-    selector = '{namespace="$namespace",service="$target"}[$window]'
-    validation = {"settle": "2s", "interval": "4s", "duration": "32s", **spec.pop("validation", {})}
-    return {
-        "apiVersion": "trimtab.dev/v1alpha1",
-        "kind": "PerformancePolicy",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {
-            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "mode": "Auto",
-            "strategy": strategy,
-            "metrics": {
-                "load": {
-                    "query": f"sum(rate(http_requests_total{selector}))",
-                    "targetLabel": "service",
-                    "unit": "requests/s",
-                }
-            },
-            "objectives": [
-                {
-                    "name": "latency-p99",
-                    "query": "histogram_quantile(0.99,"
-                    f" sum by (le) (rate(http_request_duration_seconds_bucket{selector})))",
-                    "targetLabel": "service",
-                    "max": f"{round(THRESHOLD_SECONDS * 1000)}m",
-                }
-            ],
-            **spec,
-            "analysis": {"interval": "2s", "history": f"{HISTORY_DAYS * DAY_SECONDS}s"},
-            "validation": validation,
-            "guardrails": {"minHistory": "2m", "maxDataAge": "15s", "cooldown": "10m", "maxStepPercent": 50},
-        },
-    }
 
 
 def _write_day(folder: Path, name: str) -> Path:

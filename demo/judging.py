@@ -18,6 +18,9 @@ TOLERANCE: Final = 0.05
 FEWEST_VIOLATED_SECONDS: Final = 5.0
 """What the reactive twin must at least break its objective for: less could be chance."""
 
+_BEFOREHAND_SECONDS: Final = 60.0
+"""A patch that came longer before a rise was not for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Promise:
@@ -207,7 +210,7 @@ def ahead_of_demand(
     """Promise 1; ``violated`` are seconds beyond the threshold of the forecasting service and of its reactive twin."""
     needed = [lead for lead in following if lead.passed_at is not None]
     late = [lead for lead in needed if lead.seconds < startup_seconds]
-    served = [at for at in risen_at if any(lead.patch.at < at and (lead.passed_at or 0) >= at - 60 for lead in needed)]
+    served = [at for at in risen_at if any(at - _BEFOREHAND_SECONDS <= lead.patch.at < at for lead in needed)]
     broken = [f"{_told(lead)}: less than the {startup_seconds:g} s a pod needs to start" for lead in late]
     if not risen_at:
         broken.append("demand never rose beyond the old capacity")
@@ -246,7 +249,7 @@ def good_kept(trial: Trial | None, raw: RawMeans | None, spec_before: str, spec_
         broken.append(f"{raw}: raw means would have judged as well")
     evidence = (
         f"{trial.name}: {trial.change}, by trigger {trial.trigger}; load {_load(raw)}",
-        f"{raw}: would have undone it",
+        f"{raw}: {'would have undone it' if raw.change > TOLERANCE else 'says the same'}",
         f"at equal load {_effect(trial)}: {trial.phase}",
     )
     return Promise(title, evidence, tuple(broken))
@@ -277,7 +280,7 @@ def bad_undone(
     )
     evidence = (
         f"{trial.name}: {trial.change}, by trigger {trial.trigger}; load {_load(raw)}",
-        f"{raw}{within}: would have kept it",
+        f"{raw}{within}: {'would have kept it' if raw.change < -TOLERANCE else 'says the same'}",
         f"at equal load {_effect(trial)} than planned: {trial.phase}",
     )
     return Promise(title, evidence, tuple(broken))
@@ -310,7 +313,8 @@ def survived(trial: Trial | None, killing: Killing | None, signal_number: int = 
         f"{trial.name}: {trial.change}; process {killing.killed_pid} killed after {killing.measurements_before} of"
         f" {trial.planned} measurements, process {killing.restarted_pid} started"
         f" {killing.restarted_at - killing.killed_at:.0f} s later",
-        f"{len(missed)} measurements of that time were read afterwards, at the times fixed before: {trial.phase}",
+        f"{len(missed)} of {len(trial.measured_at)} measurements fell into that time, and were read afterwards at the"
+        f" times fixed before: {trial.phase}",
         f"the Deployment's spec is {'equal to' if killing.spec_after == killing.spec_before else 'not'} the former one,"
         f" all {len(killing.spec_before)} bytes",
     )
@@ -329,7 +333,8 @@ def _load(raw: RawMeans) -> str:
 def _effect(trial: Trial) -> str:
     if not trial.effect_percent:
         return trial.message
-    effect, low, high = (float(text or "nan") for text in (trial.effect_percent, trial.lower_percent, trial.upper_percent))
+    texts = (trial.effect_percent, trial.lower_percent, trial.upper_percent)
+    effect, low, high = (float(text or "nan") for text in texts)
     if effect < 0:
         return f"{-effect:.0f} % better ({-high:.0f} to {-low:.0f} %)"
     return f"{effect:.0f} % worse ({low:.0f} to {high:.0f} %)"

@@ -6,7 +6,7 @@ Colours are those of Okabe and Ito, which people with any colour vision tell apa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -106,30 +106,29 @@ class _Axis:
 
 
 def _panel(axis: _Axis, panel: Panel, y: float) -> list[str]:
-    largest = max((float(np.nanmax(line.values)) for line in panel.lines if np.isfinite(line.values).any()), default=1.0)
-    step = nice_step((panel.top or max(largest, panel.level or 0.0)) * 1.05 / 4)
-    top = panel.top or step * math.ceil(max(largest, panel.level or 0.0) * 1.02 / step)
+    known = [line.values[np.isfinite(line.values)] for line in panel.lines]
+    largest = max([panel.level or 0.0, *(float(values.max()) for values in known if values.size)])
+    step = nice_step((panel.top or largest * 1.05 or 1.0) / 4)
+    top = panel.top or step * math.ceil(largest * 1.02 / step) or step
     right = _WIDTH - _RIGHT
 
     def height(value: float) -> float:
         return y + _PANEL_HEIGHT * (1 - min(max(value / top, 0.0), 1.0))
 
     parts = [f'<text x="{_LEFT}" y="{y - 7:.0f}" font-weight="600">{escape(panel.title)}</text>']
+    across = f'x1="{_LEFT}" x2="{right}"'
     for tick in np.arange(0.0, top + step / 2, step).tolist():
-        parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{height(tick):.1f}" y2="{height(tick):.1f}" stroke="#e4e4e4"/>')
+        parts.append(f'<line {across} y1="{height(tick):.1f}" y2="{height(tick):.1f}" stroke="#e4e4e4"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{height(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
     if panel.level is not None:
         at = height(panel.level)
-        parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}" stroke="{RED}" stroke-dasharray="2 3"/>')
+        parts.append(f'<line {across} y1="{at:.1f}" y2="{at:.1f}" stroke="{RED}" stroke-dasharray="2 3"/>')
     for line in panel.lines:
         dashes = ' stroke-dasharray="5 4"' if line.dashed else ""
-        for points in _points(axis, line, height):
-            parts.append(
-                f'<polyline points="{points}" fill="none" stroke="{line.colour}" stroke-width="1.6"'
-                f' stroke-linejoin="round"{dashes}/>'
-            )
+        style = f'fill="none" stroke="{line.colour}" stroke-width="1.6" stroke-linejoin="round"{dashes}'
+        parts += [f'<polyline points="{points}" {style}/>' for points in _points(axis, line, height)]
     x = right
-    for line in reversed(panel.lines):
+    for line in reversed([line for line in panel.lines if line.name]):
         x -= 7.0 * len(line.name) + 30
         parts.append(
             f'<line x1="{x:.0f}" x2="{x + 18:.0f}" y1="{y - 11:.0f}" y2="{y - 11:.0f}" stroke="{line.colour}"'
@@ -139,9 +138,8 @@ def _panel(axis: _Axis, panel: Panel, y: float) -> list[str]:
     return parts
 
 
-def _points(axis: _Axis, line: Line, height: object) -> list[str]:
+def _points(axis: _Axis, line: Line, height: Callable[[float], float]) -> list[str]:
     """The line's points in runs without a gap."""
-    assert callable(height)
     inside = (line.times >= axis.start) & (line.times <= axis.end)
     times, values = line.times[inside], line.values[inside]
     every = max(1, math.ceil(times.size / _MOST_POINTS))
@@ -173,8 +171,8 @@ def _mark(axis: _Axis, mark: Mark, bottom: float, row: int) -> str:
     x = axis.x(mark.at)
     y = _TOP + 28 + 14 * (row % 6)
     label = f'<text x="{x + 4:.1f}" y="{y:.0f}" fill="{mark.colour}">{escape(mark.name)}</text>' if mark.name else ""
-    line = f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom:.1f}" stroke="{mark.colour}" stroke-dasharray="4 3"/>'
-    return line + label
+    style = f'stroke="{mark.colour}" stroke-dasharray="4 3"'
+    return f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{bottom:.1f}" {style}/>{label}'
 
 
 def _time_axis(axis: _Axis, bottom: float) -> list[str]:

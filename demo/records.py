@@ -31,7 +31,8 @@ async def tracks(url: str, scenario: Scenario, start: float, end: float) -> dict
     selector = f'{{namespace="{namespace}"}}'
     queries = {
         "p99": p99_query(namespace),
-        "ready": f'label_replace(kube_deployment_status_replicas_ready{selector}, "service", "$1", "deployment", "(.+)")',
+        "ready": f"label_replace(kube_deployment_status_replicas_ready{selector},"
+        ' "service", "$1", "deployment", "(.+)")',
         "cpu": "avg by (service) (label_replace("
         f'kube_pod_container_resource_limits{{namespace="{namespace}",resource="cpu"}},'
         ' "service", "$1", "pod", "(.+)-[a-z0-9]+-[a-z0-9]+"))',
@@ -82,7 +83,8 @@ def patches(audit_log: Path, namespace: str, deployment: str, user: str) -> list
 
 def _patch(entry: JsonObject) -> Patch | None:
     """A JSON Patch of a scale: its test is the count before, its replacement the count after."""
-    operations = {operation["op"]: operation for operation in entry.get("requestObject", []) if "replicas" in operation["path"]}
+    written: list[JsonObject] = entry.get("requestObject", [])
+    operations = {one["op"]: one for one in written if one["path"] == "/spec/replicas"}
     if "replace" not in operations or "test" not in operations:
         return None
     at = parse_time(entry["requestReceivedTimestamp"])
@@ -95,7 +97,7 @@ def trial(run: JsonObject) -> Trial | None:
     applied, verdict = status.get("applied"), status.get("verdict") or {}
     if applied is None:
         return None
-    objective = next(iter(verdict.get("objectives", [])), {})
+    objective: JsonObject = next(iter(verdict.get("objectives", [])), {})
     measured = status.get("measurements", [])
     values = [parse_quantity(one["value"]) for one in measured if one.get("value")]
     return Trial(
@@ -125,7 +127,7 @@ def trial_of(runs: Sequence[JsonObject], policy: str) -> Trial | None:
 
 
 def capacity_within(service: SimulatedService, threshold_seconds: float, cpu_cores: float | None = None) -> float:
-    """Requests/s at which the p99 of one warm pod reaches the threshold, by the simulation's own model without noise."""
+    """Requests/s at which the p99 of one warm pod reaches the threshold, by the simulation's model without noise."""
     parameters = Parameters.of([service.model.model_copy(update={"noise": 0.0})])
     limit = service.cpu if cpu_cores is None else cpu_cores
     pods = PodGroups(*(np.array([[value]]) for value in (limit, math.inf, 0.0, 86_400.0, 1.0)))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from demo import cast
-from demo.judging import Lead, RawMeans, Track, Trial
+from demo.judging import Lead, Track, Trial
 from demo.plots import BLUE, GREEN, GREY, ORANGE, RED, Line, Mark, Panel, Span, plot
+from demo.policies import THRESHOLD_SECONDS
 from demo.story import Story
 from trimtab.adapters.kube import JsonObject
 from trimtab.domain.series import FloatArray
@@ -91,8 +92,8 @@ def _stage(story: Story) -> Iterator[str]:
         "A real etcd, API server, controller manager and scheduler, and a real Prometheus that scrapes every second."
         " Nodes and requests are simulated: pods start, roll and end as Kubernetes has it, and each pod answers as a"
         f" queue does (`docs/simulation.md`). A day passes in {cast.DAY_SECONDS} seconds. Prometheus began with"
-        f" {cast.HISTORY_DAYS} such days, {story.history_samples:,} samples that promtool backfilled; the live part took"
-        f" {story.ends_at - story.begins_at:.0f} seconds. Times below are seconds since life began at"
+        f" {cast.HISTORY_DAYS} such days, {story.history_samples:,} samples that promtool backfilled; the live part"
+        f" took {story.ends_at - story.begins_at:.0f} seconds. Times below are seconds since life began at"
         f" {format_time(story.begins_at)}."
     )
     yield ""
@@ -131,9 +132,9 @@ def _following(story: Story) -> Iterator[str]:
         "*Written at*: when the API server received the patch of the scale, from its audit log, by the operator's"
         " service account. *Old capacity*: the replicas before the patch times"
         f" {story.capacity_per_replica:.1f} requests/s, at which the p99 of a warm pod reaches"
-        f" {cast.THRESHOLD_SECONDS:g} s by the simulation's own formula, which the operator does not know. *Demand*: what"
-        " the simulation sent, second by second. A step whose old capacity demand never passed is headroom, and proves"
-        " nothing. *Seconds beyond the threshold*: samples, one a second, of the p99 over four seconds in Prometheus."
+        f" {THRESHOLD_SECONDS:g} s by the simulation's own formula, which the operator does not know. *Demand*:"
+        " what the simulation sent, second by second. A step whose old capacity demand never passed is headroom, and"
+        " proves nothing. *Seconds beyond the threshold*: samples, one a second, of the p99 over 4 s in Prometheus."
     )
     yield ""
 
@@ -200,8 +201,8 @@ def _killing(story: Story) -> Iterator[str]:
     others = ", ".join(f"`{name}` {phase}" for name, phase in sorted(killing.others.items()))
     yield (
         f"While it was being validated, after {killing.measurements_before} of {trial.planned} measurements, process"
-        f" {killing.killed_pid} was killed with SIGKILL at {killing.killed_at - story.begins_at:.1f} s. The other runs at"
-        f" that moment: {others or 'none'}. At {killing.restarted_at - story.begins_at:.1f} s process"
+        f" {killing.killed_pid} was killed with SIGKILL at {killing.killed_at - story.begins_at:.1f} s. The other runs"
+        f" at that moment: {others or 'none'}. At {killing.restarted_at - story.begins_at:.1f} s process"
         f" {killing.restarted_pid} was started. It took the measurements of the time in which nobody ran from"
         " Prometheus, at the times that were fixed when the change was applied."
     )
@@ -261,8 +262,8 @@ def _timeline(story: Story) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for one in status.get("measurements", []):
         at = parse_time(one["at"]) - story.begins_at
-        cells = [f"{at:.0f} s", _seconds(one, "value"), _seconds(one, "expected"), one.get("loadPerReplica", ""), one["result"]]
-        yield f"| {' | '.join(cells)} |"
+        values = f"{_seconds(one, 'value')} | {_seconds(one, 'expected')} | {one.get('loadPerReplica', '')}"
+        yield f"| {at:.0f} s | {values} | {one['result']} |"
     yield ""
 
 
@@ -306,7 +307,7 @@ def _plot_following(story: Story) -> str:
             Line("ordered", times, asked, GREY, stairs=True, dashed=True),
         ]
         panels.append(Panel(f"{name}, requests/s", lines))
-    threshold = 1000 * cast.THRESHOLD_SECONDS
+    threshold = 1000 * THRESHOLD_SECONDS
     latency = [
         Line(name, track.times - story.begins_at, 1000 * track.p99_seconds, colour)
         for name, track, colour in (
@@ -345,7 +346,7 @@ def _plot_trial(story: Story, name: str, title: str) -> str:
     lines = [Line("p99", times, 1000 * track.p99_seconds, BLUE), *means]
     panels = [
         Panel("load, requests/s", [Line("load", times, track.demand, BLUE)]),
-        Panel("p99 and its raw means, ms", lines, top=400.0, level=1000 * cast.THRESHOLD_SECONDS),
+        Panel("p99 and its raw means, ms", lines, top=400.0, level=1000 * THRESHOLD_SECONDS),
         Panel("CPU of a pod, cores", [Line("limit", times, track.cpu_cores, GREEN, stairs=True)]),
     ]
     return plot(title, panels, start, end, spans, marks)
@@ -359,8 +360,9 @@ def _plot_killing(story: Story) -> str:
         killed, restarted = killing.killed_at - story.begins_at, killing.restarted_at - story.begins_at
         spans = [Span("no operator", killed, restarted, RED)]
         marks = [Mark("", at - story.begins_at, BLUE) for at in trial.measured_at]
+    latency = [Line("p99", times, track.p99_seconds, BLUE)]
     panels = [
-        Panel("p99, s; dashed: measurements", [Line("p99", times, track.p99_seconds, BLUE)], level=cast.THRESHOLD_SECONDS),
+        Panel("p99, s; dashed: measurements", latency, level=THRESHOLD_SECONDS),
         Panel("pods that are ready", [Line("pods", times, track.ready, GREEN, stairs=True)]),
         Panel("CPU of a pod, cores", [Line("limit", times, track.cpu_cores, GREEN, stairs=True)]),
     ]

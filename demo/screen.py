@@ -21,8 +21,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from demo.cast import THRESHOLD_SECONDS
 from demo.judging import Promise
+from demo.policies import THRESHOLD_SECONDS
 from demo.watching import Note, Row, Watch
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -81,7 +81,10 @@ class Screen:
         table.add_column("kept", justify="center")
         for promise in promises:
             kept = Text("yes", style="bold green") if promise.kept else Text("NO", style="bold red")
-            table.add_row(escape(promise.title), escape("\n".join(promise.evidence)), kept)
+            evidence = Text("\n".join(promise.evidence))
+            for shortfall in promise.broken:
+                evidence.append(f"\nseen instead: {shortfall}", style="bold red")
+            table.add_row(promise.title, evidence, kept)
         self.console.print(table)
 
     def _picture(self, watch: Watch, total_seconds: float) -> RenderableType:

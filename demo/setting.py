@@ -1,4 +1,4 @@
-"""Setting the stage: a control plane, the chart's rights, the workloads, days of history, and a Prometheus with them."""
+"""Setting the stage: a control plane, the chart's rights, workloads, days of history, and a Prometheus with them."""
 
 from __future__ import annotations
 

@@ -170,7 +170,14 @@ class Stage:
         command = [sys.executable, "-m", "trimtab.cli", "operator", "--namespace", self.namespace]
         command += ["--prometheus-url", prometheus_url or self.prometheus_url]
         command += ["--scrape-interval", f"{scrape_interval_seconds:g}", "--workers", str(workers)]
-        command += ["--kubeconfig", str(kubeconfig or self.operator_kubeconfig or self.kubeconfig), "--metrics-port", "0", "--health-port", "0"]
+        command += [
+            "--kubeconfig",
+            str(kubeconfig or self.operator_kubeconfig or self.kubeconfig),
+            "--metrics-port",
+            "0",
+            "--health-port",
+            "0",
+        ]
         command += ["--log-level", log_level]
         number = sum(operator.process.name == name for operator in self._operators)
         log = self.folder / f"{name}-{number}.log"

@@ -12,12 +12,13 @@ from typing import Final
 from demo import cast, judging, records
 from demo.acts import Acts
 from demo.judging import Killing, Lead, Patch, Promise, RawMeans, Track, Trial
+from demo.policies import NAMESPACE, THRESHOLD_SECONDS
 from demo.screen import Screen
 from demo.setting import OPERATOR_USER, Setting, setting
 from demo.stage import StageError
 from demo.watching import Note, Watch
 from trimtab.adapters.kube import JsonObject
-from trimtab.simulation.scenario import SimulatedService
+from trimtab.simulation.scenario import Scenario, SimulatedService
 
 LIVE_SECONDS: Final = 212.0
 _LOOK_SECONDS: Final = 1.0
@@ -51,10 +52,10 @@ class Story:
 async def play(folder: Path, screen: Screen) -> Story:
     """Play the story; raw files go into ``folder``. Raises ClusterError or StageError when it could not be played."""
 
-    def scenario_from(begins_at: float) -> cast.Scenario:
+    def scenario_from(begins_at: float) -> Scenario:
         return cast.scenario(folder, begins_at - _HISTORY_SECONDS)
 
-    place = setting(folder, cast.NAMESPACE, _HISTORY_SECONDS, scenario_from, cast.policies(), screen.step)
+    place = setting(folder, NAMESPACE, _HISTORY_SECONDS, scenario_from, cast.policies(), screen.step)
     async with place as scene, Watch(scene.stage, _SERVICES, scene.begins_at) as watch:
         acts = Acts(scene.stage, watch, scene.stage.operator())
         for name in _SERVICES:
@@ -71,8 +72,9 @@ async def _live(acts: Acts, watch: Watch, screen: Screen) -> str:
             while watch.seconds < LIVE_SECONDS:
                 await watch.look()
                 screen.show(watch, LIVE_SECONDS, picture)
-                if not acts.operator.ended and not acts.operator.process.alive():
-                    raise StageError(f"the operator ended by itself; the end of its log:\n{acts.operator.process.log_tail()}")
+                process = acts.operator.process
+                if not acts.operator.ended and not process.alive():
+                    raise StageError(f"the operator ended by itself; the end of its log:\n{process.log_tail()}")
                 await asyncio.sleep(_LOOK_SECONDS)
         if not playing.done():
             return "the planted change had not ended when the story was over"
@@ -97,14 +99,12 @@ async def _gather(scene: Setting, acts: Acts, watch: Watch, shortfall: str) -> S
     runs = await stage.runs()
     tracks = await records.tracks(stage.prometheus_url, scene.scenario, scene.begins_at, ends_at)
     whole = await records.tracks(stage.prometheus_url, scene.scenario, scene.begins_at - cast.DAY_SECONDS, ends_at)
-    capacity = records.capacity_within(_service(scene, cast.CHECKOUT), cast.THRESHOLD_SECONDS)
+    capacity = records.capacity_within(_service(scene, cast.CHECKOUT), THRESHOLD_SECONDS)
     patches = {
-        name: records.patches(scene.audit_log, cast.NAMESPACE, name, OPERATOR_USER)
+        name: records.patches(scene.audit_log, NAMESPACE, name, OPERATOR_USER)
         for name in (cast.CHECKOUT, cast.REACTIVE)
     }
-    leads = {
-        name: judging.leads(patches[name], tracks[name].times, tracks[name].demand, capacity) for name in patches
-    }
+    leads = {name: judging.leads(patches[name], tracks[name].times, tracks[name].demand, capacity) for name in patches}
     trials = {name: records.trial_of(runs, name) for name in (cast.PAYMENTS, cast.SEARCH, cast.CATALOG)}
     raw = {
         name: judging.raw_means(whole[name], trial) if trial is not None and trial.measured_at else None
@@ -141,7 +141,7 @@ def _judge(
     specs_after: Mapping[str, str],
     shortfall: str,
 ) -> tuple[Promise, ...]:
-    checkout, threshold = tracks[cast.CHECKOUT], cast.THRESHOLD_SECONDS
+    checkout, threshold = tracks[cast.CHECKOUT], THRESHOLD_SECONDS
     low = cast.MIN_REPLICAS * capacity
     ahead = judging.ahead_of_demand(
         leads[cast.CHECKOUT],
@@ -152,9 +152,7 @@ def _judge(
     )
     payments, search = cast.PAYMENTS, cast.SEARCH
     kept = judging.good_kept(trials[payments], raw[payments], acts.specs_before[payments], specs_after[payments])
-    undone = judging.bad_undone(
-        trials[search], raw[search], acts.specs_before[search], specs_after[search], threshold
-    )
+    undone = judging.bad_undone(trials[search], raw[search], acts.specs_before[search], specs_after[search], threshold)
     survived = judging.survived(trials[cast.CATALOG], acts.killing)
     if shortfall:
         survived = Promise(survived.title, survived.evidence, (*survived.broken, shortfall))

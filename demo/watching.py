@@ -12,6 +12,7 @@ from typing import Final, Self
 
 import aiohttp
 
+from demo.policies import SCRAPES
 from demo.stage import Stage
 from trimtab.adapters.kube import JsonObject, KubeError
 
@@ -128,12 +129,12 @@ class Watch:
         return {one["metric"].get("service", ""): float(one["value"][1]) for one in found}
 
 
-def demand_query(namespace: str, window: str = "4s") -> str:
+def demand_query(namespace: str, window: str = SCRAPES) -> str:
     """Requests/s by service."""
     return f'sum by (service) (rate(http_requests_total{{namespace="{namespace}"}}[{window}]))'
 
 
-def p99_query(namespace: str, window: str = "4s") -> str:
+def p99_query(namespace: str, window: str = SCRAPES) -> str:
     """99th percentile of the latency in seconds by service."""
     selector = f'http_request_duration_seconds_bucket{{namespace="{namespace}"}}'
     return f"histogram_quantile(0.99, sum by (le, service) (rate({selector}[{window}])))"

@@ -52,8 +52,8 @@ def test_the_newest_writer_owns_a_field_and_status_writers_do_not() -> None:
     seen = parse_workload(DEPLOYMENT, body())
     assert seen.replicas_owner is not None
     assert (seen.replicas_owner.manager, seen.replicas_owner.subresource) == ("trimtab", "scale")
-    assert seen.resources_owners["app"].manager == "kubectl-client-side-apply"
-    assert "sidecar" not in seen.resources_owners
+    assert seen.resources_owners["app", "resources.requests.cpu"].manager == "kubectl-client-side-apply"
+    assert not any(container == "sidecar" for container, _ in seen.resources_owners)
 
 
 def test_a_patch_tests_what_was_seen_and_keeps_what_is_not_ours() -> None:

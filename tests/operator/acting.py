@@ -118,3 +118,73 @@ async def rounds(stage: Stage, count: int) -> None:
     """Wait until the operator has gone through so many more rounds; it logs the end of each."""
     target = stage.rounds + count
     await stage.until(lambda: stage.rounds >= target, f"{count} more rounds")
+
+
+async def decided(stage: Stage, name: str, count: int = 3) -> None:
+    """Wait until the operator has decided so many times more about one policy, whatever the others do.
+
+    A dry run ends at the start of a round, so that the one after it says that the round is over.
+    """
+    for _ in range(count + 1):
+        run = f"round-{secrets.token_hex(4)}"
+        await stage.create_run(run, name, dryRun=True, changes=to_replicas(7))
+        await stage.ended(run)
+
+
+async def replicas(stage: Stage, name: str = "web", plural: str = "deployments") -> int:
+    """Replicas asked for."""
+    return int((await stage.workload(name, plural))["spec"]["replicas"])
+
+
+async def reached(stage: Stage, wanted: int, name: str = "web") -> bool:
+    """Whether so many replicas are asked for."""
+    return await replicas(stage, name) == wanted
+
+
+async def counted(stage: Stage, name: str, count: int, seconds: float = 90.0) -> None:
+    """Wait until so many replicas are asked for."""
+
+    async def look() -> int | None:
+        seen = await replicas(stage, name)
+        return seen if seen == count else None
+
+    await stage.until(look, f"{count} replicas of {name}", seconds)
+
+
+async def own_run(stage: Stage, name: str, seconds: float = 90.0) -> str:
+    """Name of the first run that the operator makes under a policy, once it is there."""
+
+    async def look() -> str | None:
+        owned = (run for run in await stage.runs(name) if run["metadata"].get("ownerReferences"))
+        return next((str(run["metadata"]["name"]) for run in owned), None)
+
+    return await stage.until(look, f"a run that the operator makes under {name}", seconds)
+
+
+async def resources(stage: Stage, name: str = "web", plural: str = "deployments") -> JsonObject:
+    """Requests and limits of the container ``app``."""
+    body = await stage.workload(name, plural)
+    containers: list[JsonObject] = body["spec"]["template"]["spec"]["containers"]
+    return next(dict(one["resources"]) for one in containers if one["name"] == "app")
+
+
+def phases(run: JsonObject) -> list[str]:
+    """The phases that a run went through."""
+    return [entry["phase"] for entry in run["status"].get("timeline", [])]
+
+
+def verdict(run: JsonObject) -> str:
+    """Pass, Fail or Inconclusive; empty without a verdict."""
+    return str((run["status"].get("verdict") or {}).get("result", ""))
+
+
+def owner(workload: JsonObject, *keys: str) -> list[tuple[str, str, str]]:
+    """(manager, operation, subresource) of the owners of a field, by the path of its ``f:`` keys."""
+    found = []
+    for entry in workload["metadata"]["managedFields"]:
+        fields: Any = entry.get("fieldsV1") or {}
+        for key in keys:
+            fields = fields.get(key) if isinstance(fields, dict) else None
+        if fields is not None:
+            found.append((entry["manager"], entry["operation"], entry.get("subresource", "")))
+    return found

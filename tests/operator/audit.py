@@ -40,15 +40,19 @@ class Audit:
     namespace: str
     user: str
 
-    def writes(self) -> list[Write]:
-        """Writes of workloads, refused ones included, oldest first."""
+    def writes(self, user: str | None = None) -> list[Write]:
+        """Writes of workloads, refused ones included, oldest first; by another user where one is given."""
         mark = f'"namespace":"{self.namespace}"'.encode()
         found = []
         with self.log.open("rb") as lines:
             for line in lines:
                 if mark in line and line.endswith(b"\n"):
                     write = _parsed(json.loads(line))
-                    if write is not None and write.user == self.user and write.what.split("/")[0] in WORKLOADS:
+                    if (
+                        write is not None
+                        and write.user == (user or self.user)
+                        and write.what.split("/")[0] in WORKLOADS
+                    ):
                         found.append(write)
         return found
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
-import json
 import os
 import subprocess
 from collections.abc import AsyncIterator
@@ -29,6 +29,8 @@ _ROOT: Final = Path(__file__).parents[2]
 CHART: Final = _ROOT / "helm" / "trimtab"
 INSTALLED_IN: Final = "trimtab-system"
 _RELEASE: Final = "trimtab"
+ACCOUNT: Final = "trimtab"
+"""What the chart calls the operator's service account."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Access:
     @property
     def operator_user(self) -> str:
         """The operator's name in the audit log."""
-        return f"system:serviceaccount:{INSTALLED_IN}:{_RELEASE}"
+        return f"system:serviceaccount:{INSTALLED_IN}:{ACCOUNT}"
 
 
 def _kubectl(kubeconfig: Path, *arguments: str, given: str = "") -> str:
@@ -53,10 +55,11 @@ def _kubectl(kubeconfig: Path, *arguments: str, given: str = "") -> str:
     return done.stdout
 
 
-def chart(*options: str) -> list[dict[str, Any]]:
-    """The objects that the chart makes."""
-    helm = str(ensure(["helm"])["helm"])
-    command = [helm, "template", _RELEASE, str(CHART), "--namespace", INSTALLED_IN, *options]
+def rights(namespace: str = INSTALLED_IN, *options: str) -> list[dict[str, Any]]:
+    """The account that the chart makes for the operator in a namespace, and what it may do."""
+    command = [str(ensure(["helm"])["helm"]), "template", _RELEASE, str(CHART), "--namespace", namespace, *options]
+    for template in ("serviceaccount", "rbac"):
+        command += ["--show-only", f"templates/{template}.yaml"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [body for body in yaml.safe_load_all(done.stdout) if body]
@@ -75,12 +78,10 @@ def _install(admin: Path, folder: Path) -> Path:
     """Our definitions, and the account and rights that the chart gives the operator; its kubeconfig."""
     _kubectl(admin, "apply", "--server-side", "--force-conflicts", "-f", str(_ROOT / "crds"))
     _kubectl(admin, "wait", "--for=condition=Established", "--timeout=60s", "-f", str(_ROOT / "crds"))
-    wanted = ("templates/serviceaccount.yaml", "templates/rbac.yaml")
-    rights = chart(*(part for template in wanted for part in ("--show-only", template)))
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": INSTALLED_IN}}
-    given = yaml.safe_dump_all([namespace, *rights])
+    given = yaml.safe_dump_all([namespace, *rights()])
     _kubectl(admin, "apply", "--server-side", "--force-conflicts", "-f", "-", given=given)
-    return account_kubeconfig(admin, INSTALLED_IN, _RELEASE, folder / "operator.yaml")
+    return account_kubeconfig(admin, INSTALLED_IN, ACCOUNT, folder / "operator.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -145,8 +146,6 @@ async def gate(access: Access, tmp_path: Path) -> AsyncIterator[Gate]:
     ca_file = tmp_path / "ca.crt"
     data = cluster.get("certificate-authority-data")
     if data:
-        import base64
-
         ca_file.write_bytes(base64.b64decode(data))
     async with Gate(cluster["server"], ca_file if data else None) as made:
         yield made
@@ -156,8 +155,3 @@ async def gate(access: Access, tmp_path: Path) -> AsyncIterator[Gate]:
 def gate_kubeconfig(gate: Gate, access: Access, tmp_path: Path) -> Path:
     """The operator's kubeconfig, through the gate."""
     return gate.kubeconfig(access.operator, tmp_path)
-
-
-def pretty(body: Any) -> str:
-    """For messages of failed tests."""
-    return json.dumps(body, indent=1)

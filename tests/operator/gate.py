@@ -44,6 +44,11 @@ class Hold:
     _fate: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     _done: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    @property
+    def has_caught(self) -> bool:
+        """Whether a request stands at the gate, or stood there."""
+        return self._caught.done()
+
     async def caught(self, seconds: float = 120.0) -> Request:
         """The request, once it stands at the gate; raises TimeoutError."""
         return await asyncio.wait_for(asyncio.shield(self._caught), seconds)
@@ -159,3 +164,8 @@ def to_template(request: Request) -> bool:
 def to_run_status(request: Request) -> bool:
     """A write of a run's status."""
     return request.method == "PATCH" and "/optimizationruns/" in request.path and request.path.endswith("/status")
+
+
+def writes_to(name: str) -> Callable[[Request], bool]:
+    """Writes of one workload, its scale included."""
+    return lambda request: request.writes_workload and name in request.path.split("/")

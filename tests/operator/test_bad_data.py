@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,6 +20,7 @@ from tests.operator.acting import (
     play,
     policy,
     replicas,
+    rounds,
     service,
     to_replicas,
     verdict,
@@ -34,8 +34,6 @@ pytestmark = pytest.mark.cluster
 FEW, MANY = 2, 6
 """Too few replicas for 150 requests/s, and too many for 50."""
 BOUNDS: JsonObject = {"minReplicas": 1, "maxReplicas": 10}
-ROUNDS_SECONDS = 6.0
-"""Time for some rounds more."""
 RESTARTS = 'max(kube_pod_container_status_restarts_total{namespace="$namespace",pod=~"$pods"})'
 
 
@@ -74,7 +72,7 @@ async def test_no_prometheus_no_change(
     asked = await stage.settled("asked")
     assert asked["status"]["phase"] == "Rejected"
     assert "data: load: Prometheus at" in asked["status"]["timeline"][-1]["reason"]
-    await asyncio.sleep(2 * ROUNDS_SECONDS)
+    await rounds(stage, 5)
 
     assert [run["metadata"]["name"] for run in await stage.runs()] == ["asked"]
     assert audit.writes() == []
@@ -110,7 +108,7 @@ async def test_bad_metrics_start_no_change(stage: Stage, audit: Audit, reasons: 
         await stage.told(name, "Ready", "False", "NoUsableData")
     if SOUND in kinds:
         await _all_act(stage, [SOUND])
-    await asyncio.sleep(ROUNDS_SECONDS)
+    await rounds(stage, 3)
     for name, reason in spoiled.items():
         told = await stage.told(name, "DataAvailable", "False", reason)
         assert "1e+18" in told["message"] if reason == "Absurd" else "old; the limit is 10s" in told["message"]
@@ -226,7 +224,7 @@ async def test_a_prometheus_that_comes_back(
     for name in ("good", "bad"):
         await stage.in_phase(name, ["Validating"])
         await stage.told(name, "DataAvailable", "False")
-    await asyncio.sleep(ROUNDS_SECONDS)
+    await rounds(stage, 3)
     assert {name: verdict(await stage.run(name)) for name in ("good", "bad")} == {"good": "", "bad": ""}
     prometheus.start()
     good, bad = await stage.settled("good"), await stage.settled("bad")

@@ -22,6 +22,7 @@ from tests.operator.acting import (
     SPARE_RATE,
     WELL_REPLICAS,
     counted,
+    decided,
     learned,
     own_run,
     phases,
@@ -29,7 +30,6 @@ from tests.operator.acting import (
     policy,
     replicas,
     resources,
-    rounds,
     service,
     to_cpu,
     to_replicas,
@@ -63,7 +63,7 @@ async def test_pause_changes_nothing_more_but_ends_a_trial(stage: Stage, audit: 
     assert refused["status"]["phase"] == "Rejected"
     assert refused["status"]["timeline"][-1]["reason"] == "paused: spec.paused is true; trimtab resume to go on"
     for name in ("fixed", "following"):
-        await rounds(stage, name, 2)
+        await decided(stage, name, 2)
         assert await replicas(stage, name) == REPLICAS
 
     good, bad = await stage.settled("good"), await stage.settled("bad")

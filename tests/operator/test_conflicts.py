@@ -1,99 +1,158 @@
-"""Fields that a GitOps tool or another controller claims are left to it, with a message that says what to do."""
+"""Another controller, a GitOps tool, an autoscaler or an older policy on the same field means hands off."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 import pytest
 import yaml
 
 from demo.stage import Stage
-from tests.operator.acting import learned, play, policy, reached, replicas, rounds, service, to_replicas
+from tests.operator.acting import (
+    FIXED,
+    FOLLOWING,
+    REPLICAS,
+    SPARE_RATE,
+    WELL_REPLICAS,
+    counted,
+    decided,
+    learned,
+    own_run,
+    play,
+    policy,
+    replicas,
+    resources,
+    service,
+    to_replicas,
+)
 from tests.operator.audit import Audit
 from trimtab.adapters.kube import JsonObject
-from trimtab.simulation.scenario import manifest
+from trimtab.simulation.scenario import SimulatedService, manifest
 
 pytestmark = pytest.mark.cluster
 
-FOLLOWED = {"minReplicas": 1, "maxReplicas": 10, "follow": True}
 ARGO = "argocd-controller"
 
 
-async def sync(stage: Stage, body: JsonObject) -> None:
-    """What Argo CD does."""
-    options = ("--server-side", "--force-conflicts", f"--field-manager={ARGO}")
-    await stage.kubectl("apply", *options, "-f", "-", given=yaml.safe_dump(body))
-
-
-async def test_a_field_of_a_gitops_tool_is_left_to_it(stage: Stage, audit: Audit) -> None:
-    """By following and by runs, from the start."""
-    services = [service(name, rate=200.0, replicas=2, namespace=stage.namespace) for name in ("follow", "run")]
-    for one in services:
-        await sync(stage, manifest(one))
+async def test_what_a_gitops_tool_owns_is_left_to_it(stage: Stage, audit: Audit) -> None:
+    """Replicas and sizes that Argo CD applied: a conflict with owner and remedy, and what would be done beside it."""
+    specs: dict[str, JsonObject] = {
+        "fixed": {"horizontal": FIXED},
+        "following": {"horizontal": FOLLOWING},
+        "sizes": {"vertical": {"containerPolicies": [{"containerName": "*"}]}},
+    }
+    services = [service(name, rate=SPARE_RATE, namespace=stage.namespace) for name in specs]
+    await applied_by_argo(stage, *services)
     await play(stage, *services, deploy=False)
-    await stage.apply(policy("follow", horizontal=FOLLOWED), policy("run"))
+    await stage.apply(*(policy(name, **spec) for name, spec in specs.items()))
     stage.operator()
-    await learned(stage, "follow", "run")
-    told = await stage.told("follow", "Conflicted", "True", "ClaimedByOther")
-    assert f"spec.replicas is owned by GitOps manager '{ARGO}'" in told["message"]
-    assert "ignoreDifferences" in told["message"]
-    await stage.create_run("run", "run", changes=to_replicas(3))
-    run = await stage.ended("run")
-    assert run["status"]["phase"] == "Rejected"
-    assert ARGO in run["status"]["timeline"][-1]["reason"]
-    await rounds(stage, 2)
-    status = (await stage.policy("follow"))["status"]
-    assert status["recommendation"]["replicas"] == 4
-    assert [event["reason"] for event in await stage.events("follow")].count("Conflicted") == 1
-    assert not audit.writes()
+    await learned(stage, *specs)
+    for name in specs:
+        conflict = await stage.told(name, "Conflicted", "True", "ClaimedByOther")
+        field = "resources.requests.cpu" if name == "sizes" else "spec.replicas"
+        assert conflict["message"].startswith(f"{field} is owned by GitOps manager {ARGO!r}; ")
+        assert "ignoreDifferences" in conflict["message"]
+        assert await reasons(stage, name) == ["Conflicted"]
+    await stage.create_run("asked", "fixed", changes=to_replicas(3))
+    refused = await stage.ended("asked")
+    assert refused["status"]["phase"] == "Rejected"
+    assert ARGO in refused["status"]["timeline"][-1]["reason"]
+
+    for name in specs:
+        await decided(stage, name, 2)
+    for name in ("fixed", "following"):
+        assert (await stage.policy(name))["status"]["recommendation"]["replicas"] == WELL_REPLICAS
+    advice = (await stage.policy("sizes"))["status"]["recommendation"]["containers"][0]["requests"]
+    assert advice["cpu"] != (await resources(stage, "sizes"))["requests"]["cpu"]
+    assert not [run for run in await stage.runs() if run["metadata"].get("ownerReferences")]
+    assert audit.writes() == []
 
 
-async def test_writing_back_after_us_is_a_conflict(stage: Stage, audit: Audit) -> None:
-    web = service(rate=200.0, replicas=2, namespace=stage.namespace)
-    await play(stage, web)
-    await stage.apply(policy(horizontal=FOLLOWED))
+async def test_a_tool_that_writes_back_is_not_fought(stage: Stage, audit: Audit) -> None:
+    """Replicas follow, and a tool sets them to what it holds for right: nobody sees them flap."""
+    names = {ARGO: "gitops", "my-operator": "other"}
+    made = {manager: service(name, rate=SPARE_RATE, namespace=stage.namespace) for manager, name in names.items()}
+    await play(stage, *made.values())
+    await stage.apply(*(policy(one.name, horizontal=FOLLOWING) for one in made.values()))
     stage.operator()
-    await stage.until(lambda: reached(stage, 4), "4 replicas")
-    await sync(stage, manifest(web))
-    told = await stage.told("web", "Conflicted", "True", "ClaimedByOther")
-    assert f"spec.replicas is owned by GitOps manager '{ARGO}'" in told["message"]
-    await rounds(stage, 3)
-    assert await replicas(stage) == 2
-    assert len(audit.writes()) == 1
+    for one in made.values():
+        await counted(stage, one.name, WELL_REPLICAS)
+    followed = Counter({(one.name, "deployments/scale"): 1 for one in made.values()})
+    assert audit.done() == followed
+
+    for manager, one in made.items():
+        await applied(stage, manager, one)
+    for manager, one in made.items():
+        conflict = await stage.told(one.name, "Conflicted", "True", "ClaimedByOther")
+        assert repr(manager) in conflict["message"]
+        assert "Conflicted" in await reasons(stage, one.name)
+        await decided(stage, one.name)
+        assert await replicas(stage, one.name) == REPLICAS
+        assert (await stage.policy(one.name))["status"]["recommendation"]["replicas"] == WELL_REPLICAS
+    assert audit.done() == followed
 
 
-async def test_an_autoscaler_on_the_same_target_is_a_conflict_until_it_is_gone(stage: Stage, audit: Audit) -> None:
-    await play(stage, service(rate=200.0, replicas=2, namespace=stage.namespace))
-    await stage.kubectl("autoscale", "deployment/web", "--min=1", "--max=9", "--cpu=80%", "--name=theirs")
-    await stage.apply(policy(horizontal=FOLLOWED))
+async def test_an_autoscaler_or_an_older_policy_goes_first(stage: Stage, audit: Audit) -> None:
+    """Recommends only beside them, and acts once they are gone."""
+    services = [service(name, rate=SPARE_RATE, namespace=stage.namespace) for name in ("scaled", "shared")]
+    await play(stage, *services)
+    await stage.apply(autoscaler("scaled"))
+    await stage.apply(policy("scaled", horizontal=FOLLOWING), policy("older", target="shared", horizontal=FIXED))
+    await stage.apply(policy("younger", target="shared", horizontal={**FOLLOWING, "minReplicas": 3}))
     stage.operator()
-    told = await stage.told("web", "Conflicted", "True", "ClaimedByOther")
-    assert "HorizontalPodAutoscaler theirs scales the same workload; remove it" in told["message"]
-    await learned(stage, "web")
-    await rounds(stage, 2)
-    assert (await stage.policy("web"))["status"]["recommendation"]["replicas"] == 4
-    assert not audit.writes()
-    await stage.kubectl("delete", "hpa/theirs")
-    await stage.told("web", "Conflicted", "False")
-    await stage.until(lambda: reached(stage, 4), "4 replicas")
+    await learned(stage, "scaled", "older", "younger")
+    conflict = await stage.told("scaled", "Conflicted", "True")
+    assert "HorizontalPodAutoscaler scaled scales the same workload" in conflict["message"]
+    assert "remove it, or keep this policy in mode Recommend" in conflict["message"]
+    conflict = await stage.told("younger", "Conflicted", "True")
+    assert conflict["message"] == "policy older on the same workload is older and acts; remove one of the two"
+    for name in ("scaled", "younger"):
+        assert await reasons(stage, name) == ["Conflicted"]
+
+    kept = await stage.settled(await own_run(stage, "older"))
+    assert kept["status"]["phase"] == "Succeeded"
+    await stage.told("older", "Conflicted", "False")
+    assert (await stage.policy("scaled"))["status"]["recommendation"]["replicas"] == WELL_REPLICAS
+    assert [await replicas(stage, name) for name in ("scaled", "shared")] == [REPLICAS, WELL_REPLICAS]
+    assert audit.done() == Counter({("shared", "deployments/scale"): 1})
+
+    await stage.kubectl("delete", "horizontalpodautoscaler", "scaled")
+    await stage.kubectl("delete", "performancepolicy", "older")
+    await counted(stage, "scaled", WELL_REPLICAS)
+    await counted(stage, "shared", 3)
+    for name in ("scaled", "younger"):
+        await stage.told(name, "Conflicted", "False", "NoConflict")
+        assert "ConflictEnded" in await reasons(stage, name)
+    assert audit.done() == Counter({("shared", "deployments/scale"): 2, ("scaled", "deployments/scale"): 1})
 
 
-async def test_of_two_policies_on_one_workload_the_older_acts(stage: Stage, audit: Audit) -> None:
-    await play(stage, service(rate=200.0, replicas=2, namespace=stage.namespace))
-    await stage.apply(policy("older", target="web", horizontal={**FOLLOWED, "maxReplicas": 3}))
+async def applied(stage: Stage, manager: str, *services: SimulatedService) -> None:
+    """Workloads as a tool's server-side apply makes them, or puts them back."""
+    arguments = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-")
+    await stage.kubectl(*arguments, given=yaml.safe_dump_all(map(manifest, services)))
 
-    async def a_second_later() -> bool:
-        """Creation times are whole seconds."""
-        answer = await stage.kubectl("create", "configmap", "clock", "-o", "json", "--dry-run=server")
-        older = (await stage.policy("older"))["metadata"]["creationTimestamp"]
-        return bool(yaml.safe_load(answer)["metadata"]["creationTimestamp"] != older)
 
-    await stage.until(a_second_later, "another second")
-    await stage.apply(policy("younger", target="web", horizontal=FOLLOWED))
-    stage.operator()
-    told = await stage.told("younger", "Conflicted", "True", "ClaimedByOther")
-    assert told["message"] == "policy older on the same workload is older and acts; remove one of the two"
-    await stage.until(lambda: reached(stage, 3), "3 replicas, as the older policy has it")
-    await rounds(stage, 3)
-    assert await replicas(stage) == 3
-    await stage.kubectl("delete", "performancepolicy/older")
-    await stage.told("younger", "Conflicted", "False")
-    await stage.until(lambda: reached(stage, 4), "4 replicas, as the younger policy has it")
+async def applied_by_argo(stage: Stage, *services: SimulatedService) -> None:
+    """The same by Argo CD."""
+    await applied(stage, ARGO, *services)
+
+
+def autoscaler(name: str) -> JsonObject:
+    """An HPA of a workload's CPU."""
+    target = {"type": "Utilization", "averageUtilization": 80}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": 1,
+            "maxReplicas": 8,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        },
+    }
+
+
+async def reasons(stage: Stage, name: str) -> list[str]:
+    """Reasons of the Events about a policy, in the order of their first appearance."""
+    return list(dict.fromkeys(event["reason"] for event in await stage.events(name)))

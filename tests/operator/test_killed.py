@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.stage import Operator, Stage
+from demo.stage import FINAL_PHASES, Operator, Stage
 from tests.operator.acting import (
     BAD_CPU,
     BAD_REPLICAS,
@@ -19,7 +19,9 @@ from tests.operator.acting import (
     GOOD_CPU,
     GOOD_REPLICAS,
     REPLICAS,
+    counted,
     learned,
+    phases,
     play,
     policy,
     replicas,
@@ -30,7 +32,7 @@ from tests.operator.acting import (
     verdict,
 )
 from tests.operator.audit import Audit
-from tests.operator.gate import Gate, Request, to_run_status, to_scale, to_template
+from tests.operator.gate import Gate, Hold, Request, to_run_status, to_scale, to_template
 from trimtab.adapters.kube import JsonObject
 from trimtab.domain.status import parse_time
 
@@ -207,6 +209,46 @@ def planned_times(run: JsonObject) -> list[float]:
     return [first + index * step for index in range(applied["measurements"])]
 
 
+async def test_killed_right_after_each_write(stage: Stage, audit: Audit, gate: Gate, gate_kubeconfig: Path) -> None:
+    """Each process lives until its first write has landed, and never hears of it."""
+    await play(stage, service(BAD, namespace=stage.namespace))
+    await stage.apply(policy(BAD, validation={"failureLimit": 0}))
+    operator = stage.operator(kubeconfig=gate_kubeconfig)
+    await learned(stage, BAD)
+    lives = 0
+    hold = gate.hold(of_run_or_workload)
+    await stage.create_run(BAD, BAD, changes=to_replicas(BAD_REPLICAS))
+    while (await hold_or_end(stage, hold)) is not None:
+        operator.kill()
+        await hold.settle(done=True)
+        lives += 1
+        hold = gate.hold(of_run_or_workload)
+        operator = stage.operator(kubeconfig=gate_kubeconfig)
+    bad = await stage.run(BAD)
+
+    assert (bad["status"]["phase"], verdict(bad), await replicas(stage, BAD)) == ("RolledBack", "Fail", REPLICAS)
+    assert phases(bad) == ["Applying", "Settling", "Validating", "RolledBack"]
+    assert audit.done() == Counter({(BAD, "deployments/scale"): 2})
+    assert lives >= 9, "finalizer, four phases, verdict, both writes of replicas, finalizer"
+
+
+def of_run_or_workload(request: Request) -> bool:
+    """A write of the run or of the workload."""
+    return request.writes_workload or (request.method == "PATCH" and "/optimizationruns/" in request.path)
+
+
+async def hold_or_end(stage: Stage, hold: Hold) -> Request | None:
+    """The request that was held, or None when the run has ended and nothing is left to write."""
+
+    async def ended() -> bool:
+        run = await stage.run(BAD)
+        finished = run.get("status", {}).get("phase") in FINAL_PHASES
+        return hold.has_caught or (finished and not run["metadata"].get("finalizers"))
+
+    await stage.until(ended, "the next write, or the end", 120.0)
+    return await hold.caught() if hold.has_caught else None
+
+
 FOLLOWED = {"minReplicas": 1, "maxReplicas": 12, "follow": True}
 
 
@@ -256,14 +298,9 @@ async def test_a_step_of_following_is_made_and_told_once(
     assert (await stage.policy("web"))["status"]["scaling"]["pending"]["from"] == 2
     assert await replicas(stage) == (2 if not done else 4)
     stage.operator(kubeconfig=gate_kubeconfig)
-    await stage.until(lambda: reached(stage, 4), "4 replicas")
+    await counted(stage, "web", 4)
     await every_step_is_told(stage, audit, "web")
     assert (await stage.policy("web"))["status"].get("hold") is None
-
-
-async def reached(stage: Stage, wanted: int) -> bool:
-    """Whether there are so many replicas."""
-    return await replicas(stage) == wanted
 
 
 async def every_step_is_told(stage: Stage, audit: Audit, *names: str) -> None:

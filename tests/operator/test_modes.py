@@ -1,122 +1,177 @@
-"""How far each mode goes: Observe shows, Recommend proposes, Approve waits for a person, Auto acts."""
+"""Each mode does what it says and no more; Approve waits for a person."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
+import yaml
 
 from demo.stage import Stage
-from tests.operator.acting import learned, play, policy, reached, replicas, rounds, service, verdict
+from tests.operator.acting import (
+    FIXED,
+    FOLLOWING,
+    GOOD_REPLICAS,
+    REPLICAS,
+    SPARE_RATE,
+    WELL_REPLICAS,
+    decided,
+    learned,
+    own_run,
+    play,
+    policy,
+    replicas,
+    service,
+    to_replicas,
+)
 from tests.operator.audit import Audit
 from trimtab.adapters.kube import JsonObject
-from trimtab.adapters.resources import POLICIES, path
 
 pytestmark = pytest.mark.cluster
 
-OVERSIZED, SMALLER = 6, 3
-"""100 requests/s on six pods: two would do, and one run halves at most."""
 
-
-def saving(name: str, mode: str) -> JsonObject:
-    """A policy under which a run would make replicas fewer, once."""
-    horizontal = {"minReplicas": 1, "maxReplicas": 10, "follow": False}
-    return policy(name, mode=mode, horizontal=horizontal, vertical=None, guardrails={"cooldown": "1h"})
-
-
-async def run_of(stage: Stage, name: str) -> str:
-    """The run that the operator made for a policy, once it did."""
-
-    async def look() -> str | None:
-        runs = await stage.runs(name)
-        return str(runs[0]["metadata"]["name"]) if runs else None
-
-    return await stage.until(look, f"a run of {name}")
-
-
-async def test_observe_recommend_and_auto(stage: Stage, audit: Audit) -> None:
-    names = {"observed": "Observe", "recommended": "Recommend", "automatic": "Auto"}
-    await play(stage, *(service(name, replicas=OVERSIZED, namespace=stage.namespace) for name in names))
-    await stage.apply(*(saving(name, mode) for name, mode in names.items()))
+async def test_each_mode_does_what_it_says(stage: Stage, audit: Audit) -> None:
+    """Too many replicas under each mode: shown, recommended, planned and waiting, or tried and kept."""
+    modes = ("Observe", "Recommend", "Approve", "Auto")
+    fixed = {mode.lower(): policy(mode.lower(), mode=mode, horizontal=FIXED) for mode in modes}
+    quiet = {"observe-f": "Observe", "recommend-f": "Recommend"}
+    following = {name: policy(name, mode=mode, horizontal=FOLLOWING) for name, mode in quiet.items()}
+    names = (*fixed, *following)
+    await play(stage, *(service(name, rate=SPARE_RATE, namespace=stage.namespace) for name in names))
+    await stage.apply(*(fixed | following).values())
     stage.operator()
     await learned(stage, *names)
-    run = await stage.ended(await run_of(stage, "automatic"))
 
-    assert (run["status"]["phase"], verdict(run), run["spec"]["trigger"]) == ("Succeeded", "Pass", "Cost")
-    assert [await replicas(stage, name) for name in names] == [OVERSIZED, OVERSIZED, SMALLER]
-    assert [len(await stage.runs(name)) for name in names] == [0, 0, 1]
-    recommended = (await stage.policy("recommended"))["status"]
-    assert recommended["recommendation"]["replicas"] == SMALLER
-    assert recommended["summary"]["replicas"] == f"{OVERSIZED}→{SMALLER}"
-    observed = (await stage.policy("observed"))["status"]
-    assert "recommendation" not in observed
-    assert observed["objectives"][0]["state"] == "Met"
-    assert audit.done() == Counter({("automatic", "deployments/scale"): 1})
+    own, waiting = await own_run(stage, "auto"), await own_run(stage, "approve")
+    await stage.in_phase(waiting, ["AwaitingApproval"])
+    for name in ("observe", "observe-f", "recommend", "recommend-f"):
+        await stage.create_run(f"{name}-asked", name, changes=to_replicas(GOOD_REPLICAS))
+        refused = await stage.ended(f"{name}-asked")
+        assert refused["status"]["phase"] == "Rejected"
+    assert "spec.mode of policy recommend is Recommend" in await last_reason(stage, "recommend-asked")
+    assert "spec.mode of policy observe is Observe" in await last_reason(stage, "observe-asked")
+
+    for name in ("observe", "observe-f"):
+        status = (await stage.policy(name))["status"]
+        assert "recommendation" not in status
+        assert status["current"]["replicas"] == REPLICAS
+        assert (status["summary"]["replicas"], status["summary"]["objectives"]) == (str(REPLICAS), "1/1 met")
+    for name in ("recommend", "recommend-f"):
+        status = await recommending(stage, name)
+        assert status["summary"]["replicas"] == f"{REPLICAS}→{WELL_REPLICAS}"
+        explained = await stage.trimtab("explain", name)
+        assert status["recommendation"]["reason"].split()[0] in explained
+        assert copied(explained)["spec"]["replicas"] == WELL_REPLICAS
+
+    kept = await stage.settled(own)
+    assert (kept["spec"]["trigger"], kept["status"]["phase"]) == ("Cost", "Succeeded")
+    assert await replicas(stage, "auto") == WELL_REPLICAS
+    assert (await stage.run(waiting))["status"]["phase"] == "AwaitingApproval"
+    assert audit.done() == Counter({("auto", "deployments/scale"): 1})
+
+    explained = await stage.trimtab("explain", "recommend")
+    await stage.kubectl("patch", "deployment", "recommend", "--patch", yaml.safe_dump(copied(explained)))
+    assert await replicas(stage, "recommend") == WELL_REPLICAS
 
 
-async def test_a_run_by_hand_is_refused_where_the_mode_only_recommends(stage: Stage, audit: Audit) -> None:
-    await play(stage, service(namespace=stage.namespace))
-    await stage.apply(policy(mode="Recommend"))
+async def test_approve_waits_for_a_yes_to_the_plan_of_now(stage: Stage, audit: Audit) -> None:
+    """A plan waits under its hash; a workload that a person changes meanwhile gets another plan, which waits again."""
+    await play(stage, *(service(name, namespace=stage.namespace) for name in ("plain", "changed", "moot")))
+    await stage.apply(*(policy(name, mode="Approve") for name in ("plain", "changed", "moot")))
     stage.operator()
-    await learned(stage, "web")
-    await stage.create_run("try", "web", changes=[{"path": "spec.replicas", "to": 3}])
-    run = await stage.ended("try")
-    assert run["status"]["phase"] == "Rejected"
-    assert "spec.mode of policy web is Recommend" in run["status"]["timeline"][-1]["reason"]
-    assert not audit.writes()
+    await learned(stage, "plain", "changed", "moot")
+    for name in ("plain", "changed", "moot"):
+        await stage.create_run(name, name, changes=to_replicas(GOOD_REPLICAS))
+    waiting = {name: await stage.in_phase(name, ["AwaitingApproval"]) for name in ("plain", "changed", "moot")}
+    first = plan_hash(waiting["changed"])
+    assert [change["to"] for change in waiting["changed"]["status"]["plan"]["changes"]] == [str(GOOD_REPLICAS)]
 
-
-async def test_approve_waits_for_a_yes_to_exactly_this_plan(stage: Stage, audit: Audit) -> None:
-    await play(stage, service(replicas=OVERSIZED, namespace=stage.namespace))
-    await stage.apply(saving("web", "Approve"))
-    stage.operator()
-    name = await run_of(stage, "web")
-    first = await stage.in_phase(name, ["AwaitingApproval"])
-    assert first["status"]["plan"]["changes"] == [{"path": "spec.replicas", "from": "6", "to": "3"}]
-    await stage.kubectl("scale", "deployment/web", "--replicas=8")
+    await stage.kubectl("scale", "deployment", "changed", "--replicas=5")
+    await stage.kubectl("scale", "deployment", "moot", f"--replicas={GOOD_REPLICAS}")
 
     async def planned_anew() -> JsonObject | None:
-        run = await stage.run(name)
-        return run if run["status"]["plan"]["hash"] != first["status"]["plan"]["hash"] else None
+        run = await stage.run("changed")
+        return run if plan_hash(run) != first else None
 
-    second = await stage.until(planned_anew, "another plan")
-    assert second["status"]["plan"]["changes"] == [{"path": "spec.replicas", "from": "8", "to": "4"}]
-    await approve(stage, name, first["status"]["plan"]["hash"])
-    await rounds(stage, 3)
-    assert (await stage.run(name))["status"]["phase"] == "AwaitingApproval"
-    assert not audit.writes()
-    assert "approved" in await stage.trimtab("approve", name)
-    run = await stage.ended(name)
-    assert (run["status"]["phase"], await replicas(stage)) == ("Succeeded", 4)
-    assert audit.done() == Counter({("web", "deployments/scale"): 1})
+    anew = await stage.until(planned_anew, "another plan")
+    assert anew["status"]["phase"] == "AwaitingApproval"
+    assert [(one["from"], one["to"]) for one in anew["status"]["plan"]["changes"]] == [("5", str(GOOD_REPLICAS))]
+    await approve_hash(stage, "changed", first)
+    assert (await stage.ended("moot"))["status"]["phase"] == "Superseded"
+
+    assert "asked for by a person: 4→3" in await stage.trimtab("approve", "plain")
+    kept = await stage.settled("plain")
+    assert (kept["status"]["phase"], kept["spec"]["approval"]["planHash"]) == ("Succeeded", plan_hash(waiting["plain"]))
+    await decided(stage, "changed")
+    assert (await stage.run("changed"))["status"]["phase"] == "AwaitingApproval"
+    assert audit.done() == Counter({("plain", "deployments/scale"): 1})
+
+    await stage.trimtab("approve", "changed")
+    kept = await stage.settled("changed")
+    assert (kept["status"]["phase"], kept["spec"]["approval"]["planHash"]) == ("Succeeded", plan_hash(anew))
+    counts = [await replicas(stage, name) for name in ("plain", "changed", "moot")]
+    assert counts == [GOOD_REPLICAS] * 3
+    assert audit.done() == Counter({(name, "deployments/scale"): 1 for name in ("plain", "changed")})
 
 
-async def approve(stage: Stage, run: str, plan_hash: str) -> None:
-    """A person's yes to a plan, by kubectl."""
-    body = f'{{"spec":{{"approval":{{"planHash":"{plan_hash}"}}}}}}'
-    await stage.kubectl("patch", "optimizationrun", run, "--type=merge", "-p", body)
-
-
-async def test_nothing_follows_before_a_person_approved_an_operating_point(stage: Stage, audit: Audit) -> None:
-    await play(stage, service(rate=200.0, replicas=2, namespace=stage.namespace))
-    horizontal = {"minReplicas": 1, "maxReplicas": 10, "follow": True}
-    await stage.apply(policy(mode="Approve", horizontal=horizontal))
+async def test_approve_follows_only_under_an_approved_operating_point(stage: Stage, audit: Audit) -> None:
+    """Whether a person brings the operating point or the operator proposes the one that it learned."""
+    names = ("brought", "proposed", "unapproved")
+    await play(stage, *(service(name, rate=SPARE_RATE, namespace=stage.namespace) for name in names))
+    await stage.apply(*(policy(name, mode="Approve", horizontal=FOLLOWING) for name in names))
+    await stage.create_run("brought", "brought", changes=[{"path": "operatingPoint.loadPerReplica", "to": 40}])
     stage.operator()
-    name = await run_of(stage, "web")
-    run = await stage.in_phase(name, ["AwaitingApproval"])
-    assert [change["path"] for change in run["status"]["plan"]["changes"]] == ["operatingPoint.loadPerReplica"]
-    await rounds(stage, 3)
-    assert (await recommendation(stage))["replicas"] == 4
-    assert await replicas(stage) == 2
-    assert not audit.writes()
-    await stage.trimtab("approve", name)
-    await stage.until(lambda: reached(stage, 4), "4 replicas")
-    assert (await stage.ended(name))["status"]["phase"] == "Succeeded"
-    assert audit.done() == Counter({("web", "deployments/scale"): 1})
+    await learned(stage, *names)
+    proposed, unapproved = await own_run(stage, "proposed"), await own_run(stage, "unapproved")
+    for run in ("brought", proposed, unapproved):
+        waiting = await stage.in_phase(run, ["AwaitingApproval"])
+        assert [change["path"] for change in waiting["status"]["plan"]["changes"]] == ["operatingPoint.loadPerReplica"]
+    for name in names:
+        await decided(stage, name, 1)
+        assert await replicas(stage, name) == REPLICAS
+    assert audit.done() == Counter()
+
+    await stage.trimtab("approve", "brought")
+    await stage.trimtab("approve", proposed)
+    for run in ("brought", proposed):
+        assert (await stage.settled(run))["status"]["phase"] == "Succeeded"
+    # 80 requests/s and 15 % of headroom: 40 a replica make 3, 60 % of a core that carries 100 make 2
+    assert [await replicas(stage, name) for name in names] == [3, WELL_REPLICAS, REPLICAS]
+    point = (await stage.policy("brought"))["status"]["operatingPoint"]
+    assert (point["loadPerReplica"], point["from"]) == ("40", "brought")
+    assert audit.done() == Counter({(name, "deployments/scale"): 1 for name in ("brought", "proposed")})
+    assert (await stage.run(unapproved))["status"]["phase"] == "AwaitingApproval"
 
 
-async def recommendation(stage: Stage) -> dict[str, Any]:
-    """What the policy's status recommends."""
-    body: JsonObject = await stage.kube.get(path(POLICIES, stage.namespace, "web"))
-    return dict(body["status"]["recommendation"])
+async def recommending(stage: Stage, name: str) -> JsonObject:
+    """The status of a policy once it recommends what the service needs."""
+
+    async def look() -> JsonObject | None:
+        status: JsonObject = (await stage.policy(name))["status"]
+        return status if (status.get("recommendation") or {}).get("replicas") == WELL_REPLICAS else None
+
+    return await stage.until(look, f"{WELL_REPLICAS} replicas recommended for {name}")
+
+
+async def last_reason(stage: Stage, run: str) -> str:
+    """Why a run is where it is."""
+    return str((await stage.run(run))["status"]["timeline"][-1]["reason"])
+
+
+def plan_hash(run: JsonObject) -> str:
+    """What an approval must name."""
+    return str(run["status"]["plan"]["hash"])
+
+
+async def approve_hash(stage: Stage, run: str, value: str) -> None:
+    """Approve as somebody does who looked at the run a while ago."""
+    patch = yaml.safe_dump({"spec": {"approval": {"planHash": value}}})
+    await stage.kubectl("patch", "optimizationrun", run, "--type=merge", "--patch", patch)
+
+
+def copied(explained: str) -> JsonObject:
+    """The YAML that ``trimtab explain`` shows."""
+    lines = explained.partition("YAML to copy\n")[2].splitlines()
+    end = next((number for number, line in enumerate(lines) if not line.strip()), len(lines))
+    body: JsonObject = yaml.safe_load("\n".join(lines[:end]))
+    return body

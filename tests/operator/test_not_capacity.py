@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 
 import pytest
 
 from demo.stage import Stage
-from tests.operator.acting import learned, play, policy, replicas, service
+from tests.operator.acting import learned, play, policy, replicas, rounds, service
 from tests.operator.audit import Audit
 from trimtab.adapters.kube import JsonObject
 
 pytestmark = pytest.mark.cluster
 
 UP_ONLY: JsonObject = {"minReplicas": 4, "maxReplicas": 20}
-ROUNDS_SECONDS = 10.0
-"""Time for some rounds more, longer than a step needs to show."""
 
 
 async def test_steps_that_do_not_help_end(stage: Stage, audit: Audit) -> None:
     """A slow dependency: after two steps it holds and says so, and says when it is over."""
-    simulation = await play(stage, service("web", namespace=stage.namespace))
-    await stage.apply(policy("web", horizontal=UP_ONLY, vertical=None))
+    simulation = await play(stage, service(rate=1000.0, requests_per_core=1000.0, namespace=stage.namespace))
+    await stage.apply(policy(horizontal=UP_ONLY, vertical=None))
     stage.operator()
     await learned(stage, "web")
     await stage.told("web", "ObjectivesMet", "True", "Met")
     assert audit.done() == Counter()
-    await simulation.faults({"faults": [{"kind": "slow", "service": "web", "factor": 10}]})
+    await simulation.faults({"faults": [{"kind": "slow", "service": "web", "factor": 60}]})
     told = await stage.told("web", "ObjectivesMet", "False", "NotCapacity", seconds=120.0)
     assert "latency-p99" in told["message"]
     assert "2 steps up did not improve it: the trouble is not capacity" in told["message"]
     reached = await replicas(stage)
     assert audit.done() == Counter({("web", "deployments/scale"): 2})
     assert reached > 5
-    await asyncio.sleep(ROUNDS_SECONDS)
+    await rounds(stage, 5)
 
     told = await stage.told("web", "ObjectivesMet", "False", "NotCapacity")
     assert await replicas(stage) == reached
@@ -46,7 +43,7 @@ async def test_steps_that_do_not_help_end(stage: Stage, audit: Audit) -> None:
     await simulation.mend()
     await stage.told("web", "ObjectivesMet", "True", "Met")
     assert (await _only_event(stage, "ObjectivesMet"))["type"] == "Normal"
-    await asyncio.sleep(ROUNDS_SECONDS)
+    await rounds(stage, 5)
     assert await replicas(stage) == reached, "stabilised for five minutes"
     assert audit.done() == Counter({("web", "deployments/scale"): 2})
 

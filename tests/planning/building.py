@@ -34,7 +34,7 @@ def workload(replicas: int = 4, **changed: Any) -> Workload:
         "container_order": (container.name,),
         "raw_resources": {container.name: {}},
         "replicas_owner": KUBECTL,
-        "resources_owners": {container.name: KUBECTL},
+        "resources_owners": {(container.name, path): KUBECTL for path in RESOURCES},
         "selector": "app=checkout",
         "rolled_out": True,
         "max_surge": 1,

@@ -221,6 +221,14 @@ def test_two_steps_without_improvement_are_not_capacity() -> None:
     assert "2 steps up did not improve it: the trouble is not capacity" in decision.reason
 
 
+def test_noise_does_not_pass_for_an_improvement() -> None:
+    """Measured on a service whose latency no replica changes: every other value is below the one before."""
+    loop = Closed(BASE)
+    decisions = [loop.step(2, breach=p99(value)) for value in (0.519, 0.675, 0.562, 0.646, 0.563, 0.566)]
+    assert [decision.not_capacity for decision in decisions] == [False, False, True, True, True, True]
+    assert loop.inputs.replicas == 9
+
+
 def test_not_capacity_clears_when_the_objective_holds_again() -> None:
     loop = Closed(BASE)
     for _ in range(3):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 from trimtab.adapters.kube import JsonObject, KubeClient, KubeError, PatchOperation
@@ -149,9 +150,7 @@ def parse_workload(kind: TargetKind, body: JsonObject) -> Workload:
         raw_resources={container["name"]: container.get("resources") or {} for container in containers},
         replicas_owner=_owner(managed, ("f:spec", "f:replicas")),
         resources_owners={
-            container["name"]: owner
-            for container in containers
-            if (owner := _resources_owner(managed, container["name"])) is not None
+            owned: owner for container in containers for owned, owner in _resources_owners(managed, container["name"])
         },
         selector=",".join(f"{key}={value}" for key, value in sorted(labels.items())),
         rolled_out=observed and updated >= replicas and ready >= replicas and status.get("replicas", 0) == replicas,
@@ -194,15 +193,12 @@ def _owner(managed: list[JsonObject], keys: tuple[str, ...]) -> FieldOwner | Non
     return newest
 
 
-def _resources_owner(managed: list[JsonObject], container: str) -> FieldOwner | None:
+def _resources_owners(managed: list[JsonObject], container: str) -> Iterator[tuple[tuple[str, str], FieldOwner]]:
     base = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{container}"}}', "f:resources")
-    owners = [
-        owner
-        for group in ("f:requests", "f:limits")
-        for resource in ("f:cpu", "f:memory")
-        if (owner := _owner(managed, (*base, group, resource))) is not None
-    ]
-    return max(owners, key=lambda owner: owner.at, default=None)
+    for group, resource in product(("requests", "limits"), ("cpu", "memory")):
+        owner = _owner(managed, (*base, f"f:{group}", f"f:{resource}"))
+        if owner is not None:
+            yield (container, f"resources.{group}.{resource}"), owner
 
 
 def _max_surge(kind: TargetKind, spec: JsonObject, replicas: int) -> int:

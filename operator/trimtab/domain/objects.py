@@ -109,8 +109,8 @@ class Workload:
     raw_resources: dict[str, dict[str, Any]]
     """Resources of each container as written, which the tests of a patch repeat."""
     replicas_owner: FieldOwner | None
-    resources_owners: dict[str, FieldOwner]
-    """Last writer of the resources by container name."""
+    resources_owners: dict[tuple[str, str], FieldOwner]
+    """Last writer of each field of the resources, by container and path, such as ``resources.limits.cpu``."""
     selector: str
     rolled_out: bool
     max_surge: int

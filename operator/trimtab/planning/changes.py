@@ -40,7 +40,9 @@ def value(workload: Workload, path: str, container: str = "") -> str:
 
 def owner(workload: Workload, change: FieldChange) -> FieldOwner | None:
     """Who last wrote the field of a change."""
-    return workload.replicas_owner if change.path == REPLICAS else workload.resources_owners.get(change.container)
+    if change.path == REPLICAS:
+        return workload.replicas_owner
+    return workload.resources_owners.get((change.container, change.path))
 
 
 def same(left: str, right: str) -> bool:

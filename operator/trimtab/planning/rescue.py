@@ -110,14 +110,21 @@ def advise(
 def stepped(
     state: RescueState, breach: Breach, now: float, demand: float, before: int, ready_replicas: int, after: int
 ) -> RescueState:
-    """The state once a step up for this breach was written."""
+    """The state once a step up for this breach was written.
+
+    A step after one that did not help is measured against the same distance, or noise would make every other step seem
+    to help.
+    """
+    distance, load_per_replica = breach.distance, demand / max(ready_replicas, 1)
+    if state.futile and state.distance < distance:
+        distance, load_per_replica = state.distance, state.load_per_replica
     return RescueState(
         futile=state.futile,
         pending=True,
         at=now,
-        distance=breach.distance,
+        distance=distance,
         load=demand,
-        load_per_replica=demand / max(ready_replicas, 1),
+        load_per_replica=load_per_replica,
         before=before,
         after=after,
     )

@@ -83,7 +83,7 @@ def confirm_step(status: PolicyStatus, workload: Workload, now: float) -> Policy
         return status
     if workload.replicas == pending.from_:
         return status.model_copy(update={"scaling": status.scaling.model_copy(update={"pending": None})})
-    return status.model_copy(update={"scaling": written(status.scaling, now)})
+    return _with_step_written(status, now)
 
 
 def written(scaling: Scaling, now: float) -> Scaling:
@@ -95,6 +95,11 @@ def written(scaling: Scaling, now: float) -> Scaling:
     up = step.to > step.from_
     today = today.model_copy(update={"ups": today.ups + up, "downs": today.downs + (not up)})
     return Scaling(pending=None, last=step, today=today)
+
+
+def _with_step_written(status: PolicyStatus, now: float) -> PolicyStatus:
+    """The status once its pending step is written: a value that was accepted is gone, and comes back only anew."""
+    return status.model_copy(update={"scaling": written(status.scaling, now), "accepted": None})
 
 
 async def _with_hold(
@@ -217,7 +222,7 @@ async def _step(services: Services, situation: Situation, remembered: Remembered
         message = f"{workload.replicas}→{decision.replicas} was refused by the API server: {error.message}"
         await services.events.post(policy, "Warning", "ScaleRefused", message, services.clock())
         return False
-    remembered.status = recorded.model_copy(update={"scaling": written(recorded.scaling, services.clock())})
+    remembered.status = _with_step_written(recorded, services.clock())
     services.telemetry.wrote(policy.namespace, "follow")
     change = f"{workload.replicas}→{decision.replicas}"
     _log.info("scaled", policy=policy.name, namespace=policy.namespace, change=change, reason=decision.reason)
