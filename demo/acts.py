@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
-from demo.cast import Planted
+from demo.cast import RELEASED, Planted
 from demo.judging import Killing
 from demo.records import spec_text
 from demo.stage import Operator, Stage, StageError
 from demo.watching import Watch
 from trimtab.adapters.kube import JsonObject
 
-PLANTED_AT_SECONDS: Final = 10.0
+RELEASED_AT_SECONDS: Final = 20.0
+PLANTED_AT_SECONDS: Final = 22.0
 DEAD_SECONDS: Final = 9.0
 """How long no operator runs: longer than measurements lie apart."""
 _PATIENCE_SECONDS: Final = 90.0
@@ -40,7 +42,12 @@ class Acts:
     _killed: JsonObject = field(default_factory=dict)
 
     async def play(self) -> None:
-        """Plant the change, and kill the operator while it is being validated. Raises StageError."""
+        """Let the operator act, plant the change, and kill the operator while it is validated. Raises StageError."""
+        await asyncio.sleep(max(0.0, RELEASED_AT_SECONDS - self.watch.seconds))
+        for name in RELEASED:
+            await self.stage.until(partial(self._evaluated, name), f"a status of {name}", _PATIENCE_SECONDS)
+            await self.stage.kubectl("patch", "perf", name, "--type=merge", '--patch={"spec":{"mode":"Auto"}}')
+            self.watch.tell(name, "a person sets its policy from mode Recommend to Auto")
         await asyncio.sleep(max(0.0, PLANTED_AT_SECONDS - self.watch.seconds))
         name, policy = self.planted.name, self.planted.policy
         await self.stage.kubectl("create", "-f", "-", given=self.planted.manifest())
@@ -82,6 +89,10 @@ class Acts:
     async def capture(self) -> str:
         """What ``kubectl get perf,orun -A`` prints now."""
         return await self.stage.kubectl("get", "perf,orun", "-A")
+
+    async def _evaluated(self, policy: str) -> bool:
+        """Whether the operator has looked at a policy."""
+        return bool((await self.stage.policy(policy)).get("status"))
 
     async def _ripe(self, name: str) -> bool:
         """Whether the planted change is being validated; and others too, as long as that can be waited for."""

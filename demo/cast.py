@@ -1,8 +1,8 @@
 """The cast: the services of the story with their loads, the policies over them, and one bad change. Pure.
 
-A day passes in 120 seconds. At 0 seconds of the first live day it is night for ``checkout``, morning for ``payments``
-and the last minute of the busy hours for ``search``. Every load repeats from day to day, so that there is something to
-foresee; noise comes on top, from a seed.
+A day passes in 120 seconds. When life begins it is night for ``checkout`` and ``payments``, and the busy hours of
+``search`` end soon. Every load repeats from day to day, so that there is something to foresee; noise comes on top, from
+a seed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from trimtab.simulation.behaviour import Cliff, ServiceModel
 from trimtab.simulation.scenario import Scenario, SimulatedService
 
 DAY_SECONDS: Final = 120
-HISTORY_DAYS: Final = 8
+HISTORY_DAYS: Final = 7
 
 MIN_REPLICAS: Final = 2
 """Floor of the followed services."""
@@ -36,12 +36,24 @@ CHECKOUT, REACTIVE, PAYMENTS, SEARCH, CATALOG = "checkout", "checkout-reactive",
 Day = tuple[tuple[float, float], ...]
 """Corners of a load over a day: (second of the day, requests/s)."""
 
-_CHECKOUT_DAY: Final[Day] = ((-4, 80), (72, 80), (86, 400), (104, 400))
+PARTS: Final[Mapping[str, str]] = {
+    CHECKOUT: "foresees its load; pods need 10 s to start",
+    REACTIVE: "the same load, forecast.model None",
+    PAYMENTS: "a good change, while load rises",
+    SEARCH: "a bad change, while load falls",
+    CATALOG: "a person plants a bad change; the operator is killed over it",
+}
+"""What each service is there to show."""
+
+RELEASED: Final = (PAYMENTS, SEARCH)
+"""Services whose policies only recommend until a person sets them to Auto."""
+
+_CHECKOUT_DAY: Final[Day] = ((0, 80), (84, 80), (98, 400), (112, 400))
 _DAYS: Final[Mapping[str, Day]] = {
     CHECKOUT: _CHECKOUT_DAY,
     REACTIVE: _CHECKOUT_DAY,
-    PAYMENTS: ((-46, 80), (2, 80), (28, 330), (62, 330)),
-    SEARCH: ((-24, 290), (9, 290), (31, 88), (86, 88)),
+    PAYMENTS: ((-28, 80), (24, 80), (46, 330), (80, 330)),
+    SEARCH: ((-20, 290), (19, 290), (41, 88), (92, 88)),
     CATALOG: ((0, 150), (60, 230)),
 }
 
@@ -101,7 +113,7 @@ def scenario(folder: Path, origin: float) -> Scenario:
 
     slow_start = {"requests_per_core": 200, "startup_seconds": STARTUP_SECONDS}
     quick_start = {"requests_per_core": 200, "startup_seconds": 2}
-    jvm = {"requests_per_core": 100, "startup_seconds": 2, "cliff": Cliff(below_cpu_cores=1.0, slowdown=1.5)}
+    jvm = {"requests_per_core": 100, "startup_seconds": 2, "cliff": Cliff(below_cpu_cores=1.0, slowdown=4 / 3)}
     return Scenario(
         origin=origin,
         services=[
@@ -132,10 +144,11 @@ def policies() -> list[JsonObject]:
             "Balanced",
             history,
             vertical={"containerPolicies": [{**cpu, "maxAllowed": {"cpu": "2"}}]},
+            mode="Recommend",
             forecast={"horizon": "60s"},
             validation={"duration": "40s"},
         ),
-        policy(SEARCH, "CostEfficiency", history, vertical=search, forecast={"horizon": "20s"}),
+        policy(SEARCH, "CostEfficiency", history, vertical=search, mode="Recommend", forecast={"horizon": "20s"}),
         policy(
             CATALOG,
             "ReliabilityFocused",

@@ -116,8 +116,8 @@ class RawMeans:
         return self.p99_seconds[1] / self.p99_seconds[0] - 1
 
     def __str__(self) -> str:
-        before, after = (1000 * value for value in self.p99_seconds)
-        return f"raw p99 {before:.0f} ms before, {after:.0f} ms after ({100 * self.change:+.0f} %)"
+        (load, later), (before, after) = self.load, (1000 * value for value in self.p99_seconds)
+        return f"load {load:.0f}→{later:.0f} requests/s, raw p99 {before:.0f}→{after:.0f} ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +223,10 @@ def ahead_of_demand(
     shortest = min((lead.seconds for lead in needed), default=math.nan)
     behind = min((lead.seconds for lead in reacting if lead.passed_at is not None), default=math.nan)
     evidence = (
-        f"{len(needed)} patches over {len(risen_at)} rises came {shortest:.1f} s or more before demand passed the old"
-        f" capacity; a pod starts in {startup_seconds:g} s",
-        f"the same load without a forecast: as late as {-behind:.1f} s after",
-        f"p99 beyond its threshold for {violated[0]:.0f} s with a forecast, {violated[1]:.0f} s without",
+        f"{len(needed)} patches over {len(risen_at)} rises, each {shortest:.1f} s or more before demand passed the old"
+        f" capacity (a pod starts in {startup_seconds:g} s)",
+        f"the same load without a forecast: up to {-behind:.1f} s after",
+        f"p99 beyond its threshold for {violated[0]:.0f} s, without a forecast for {violated[1]:.0f} s",
     )
     return Promise("replicas before the load, not after", evidence, tuple(broken))
 
@@ -244,12 +244,12 @@ def good_kept(trial: Trial | None, raw: RawMeans | None, spec_before: str, spec_
     if spec_after == spec_before:
         broken.append("the Deployment's spec is what it was before")
     if not raw.load[1] > raw.load[0] * (1 + TOLERANCE):
-        broken.append(f"load did not rise: {_load(raw)}")
+        broken.append(f"load did not rise: {raw}")
     if not raw.change > TOLERANCE:
-        broken.append(f"{raw}: raw means would have judged as well")
+        broken.append(f"{raw}: these alone would have judged as well")
     evidence = (
-        f"{trial.name}: {trial.change}, by trigger {trial.trigger}; load {_load(raw)}",
-        f"{raw}: {'would have undone it' if raw.change > TOLERANCE else 'says the same'}",
+        f"{trial.name} ({trial.trigger}): {trial.change}",
+        f"{raw}: before and after alone {'would have undone it' if raw.change > TOLERANCE else 'say the same'}",
         f"at equal load {_effect(trial)}: {trial.phase}",
     )
     return Promise(title, evidence, tuple(broken))
@@ -270,17 +270,15 @@ def bad_undone(
     if not trial.restored or spec_after != spec_before:
         broken.append("the Deployment's spec is not what it was")
     if not raw.load[1] < raw.load[0] * (1 - TOLERANCE):
-        broken.append(f"load did not fall: {_load(raw)}")
+        broken.append(f"load did not fall: {raw}")
     if not raw.change < -TOLERANCE:
-        broken.append(f"{raw}: raw means would have judged as well")
+        broken.append(f"{raw}: these alone would have judged as well")
     within = (
-        f", and no measurement beyond {1000 * threshold_seconds:.0f} ms"
-        if trial.worst_seconds <= threshold_seconds
-        else ""
+        f", no measurement beyond {1000 * threshold_seconds:.0f} ms" if trial.worst_seconds <= threshold_seconds else ""
     )
     evidence = (
-        f"{trial.name}: {trial.change}, by trigger {trial.trigger}; load {_load(raw)}",
-        f"{raw}{within}: {'would have kept it' if raw.change < -TOLERANCE else 'says the same'}",
+        f"{trial.name} ({trial.trigger}): {trial.change}",
+        f"{raw}{within}: before and after alone {'would have kept it' if raw.change < -TOLERANCE else 'say the same'}",
         f"at equal load {_effect(trial)} than planned: {trial.phase}",
     )
     return Promise(title, evidence, tuple(broken))
@@ -310,13 +308,11 @@ def survived(trial: Trial | None, killing: Killing | None, signal_number: int = 
     if not missed:
         broken.append("no measurement fell into the time in which no operator ran")
     evidence = (
-        f"{trial.name}: {trial.change}; process {killing.killed_pid} killed after {killing.measurements_before} of"
-        f" {trial.planned} measurements, process {killing.restarted_pid} started"
-        f" {killing.restarted_at - killing.killed_at:.0f} s later",
-        f"{len(missed)} of {len(trial.measured_at)} measurements fell into that time, and were read afterwards at the"
-        f" times fixed before: {trial.phase}",
-        f"the Deployment's spec is {'equal to' if killing.spec_after == killing.spec_before else 'not'} the former one,"
-        f" all {len(killing.spec_before)} bytes",
+        f"{trial.name} ({trial.trigger}): {trial.change}",
+        f"operator killed after {killing.measurements_before} of {trial.planned} measurements, started again"
+        f" {killing.restarted_at - killing.killed_at:.0f} s later; {len(missed)} measurements of that time read then",
+        f"{trial.phase}: the Deployment's spec is {'' if killing.spec_after == killing.spec_before else 'not '}"
+        f"what it was, in all its {len(killing.spec_before)} bytes",
     )
     return Promise(title, evidence, tuple(broken))
 
@@ -324,10 +320,6 @@ def survived(trial: Trial | None, killing: Killing | None, signal_number: int = 
 def _told(lead: Lead) -> str:
     patch = lead.patch
     return f"{patch.before}→{patch.after} came {lead.seconds:.1f} s before demand passed {lead.old_capacity:.0f}"
-
-
-def _load(raw: RawMeans) -> str:
-    return f"{raw.load[0]:.0f}→{raw.load[1]:.0f} requests/s"
 
 
 def _effect(trial: Trial) -> str:

@@ -14,8 +14,8 @@ SCRAPES: Final = "4s"
 _SELECTOR: Final = '{namespace="$namespace",service="$target"}[$window]'
 
 
-def policy(name: str, strategy: str, history_seconds: float, **spec: JsonObject) -> JsonObject:
-    """A policy in mode Auto at the pace of the demonstration; ``spec`` says what may be changed, and overrides."""
+def policy(name: str, strategy: str, history_seconds: float, *, mode: str = "Auto", **spec: JsonObject) -> JsonObject:
+    """A policy at the pace of the demonstration; ``spec`` says what may be changed, and overrides."""
     validation = {"settle": "2s", "interval": "4s", "duration": "32s", **spec.pop("validation", {})}
     return {
         "apiVersion": "trimtab.dev/v1alpha1",
@@ -23,7 +23,7 @@ def policy(name: str, strategy: str, history_seconds: float, **spec: JsonObject)
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "mode": "Auto",
+            "mode": mode,
             "strategy": strategy,
             "metrics": {
                 "load": {

@@ -81,6 +81,13 @@ def patches(audit_log: Path, namespace: str, deployment: str, user: str) -> list
     return sorted(found, key=lambda patch: patch.at)
 
 
+def keep_audit(audit_log: Path, namespace: str, target: Path) -> None:
+    """Copy what the audit log says of one namespace's workloads and of our own resources there."""
+    lines = audit_log.read_text().splitlines()
+    kept = [line for line in lines if json.loads(line).get("objectRef", {}).get("namespace") == namespace]
+    target.write_text("\n".join([*kept, ""]))
+
+
 def _patch(entry: JsonObject) -> Patch | None:
     """A JSON Patch of a scale: its test is the count before, its replacement the count after."""
     written: list[JsonObject] = entry.get("requestObject", [])

@@ -60,7 +60,7 @@ def _report(story: Story) -> Iterator[str]:
         story,
         cast.SEARCH,
         "3. A bad change, undone while load falls",
-        "Below one core a pod of `search` needs half as much time again for a request, as a JVM does when it loses its"
+        "Below one core a pod of `search` needs a third more time for a request, as a JVM may when it loses its"
         " parallel collector. Nothing in the history shows it: all pods had one core. When the load fell, less CPU"
         " looked like money saved. Latency after the change is lower than before it, since there is less to do, and"
         " within the threshold. But it is far above what pods of that size should need for so little load.",
@@ -106,7 +106,7 @@ def _stage(story: Story) -> Iterator[str]:
         model = ", forecast.model None" if spec["forecast"].get("model") == "None" else ""
         track = story.history[name]
         pods = f"{_first(track.ready):.0f} × {_first(track.cpu_cores):g} cores"
-        yield f"| `{name}` | {spec['strategy']}{model} | {may} | {pods} | p99 ≤ {spec['objectives'][0]['max']} s |"
+        yield f"| `{name}` | {spec['strategy']}{model} | {may} | {pods} | p99 ≤ {THRESHOLD_SECONDS:g} s |"
     yield ""
 
 
@@ -183,7 +183,7 @@ def _how_raw(trial: Trial) -> str:
         f"*Raw means*: of the p99 in Prometheus over the {span:.0f} s before the change and over the {trial.planned}"
         f" measurements, {trial.interval_seconds:.0f} s apart, whose times were fixed when it was applied. *At equal"
         " load*: the same measurements against the curve of latency over load a replica, learned only from before the"
-        " change (`docs/validation.md`)."
+        " change (`docs/concepts.md`)."
     )
 
 

@@ -75,9 +75,9 @@ class Screen:
 
     def outcome(self, promises: Sequence[Promise]) -> None:
         """What was promised, and what is to be said for it."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
-        table.add_column("promise", ratio=2)
-        table.add_column("evidence", ratio=4)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True, expand=True)
+        table.add_column("promise", width=20)
+        table.add_column("what was seen", ratio=1)
         table.add_column("kept", justify="center")
         for promise in promises:
             kept = Text("yes", style="bold green") if promise.kept else Text("NO", style="bold red")

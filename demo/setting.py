@@ -37,11 +37,11 @@ _INSTALLED: Final = ("CustomResourceDefinition", "ServiceAccount", "Role", "Role
 OPERATOR_USER: Final = f"system:serviceaccount:{_SYSTEM_NAMESPACE}:{_SERVICE_ACCOUNT}"
 """Who the operator is to the API server: the account of its Helm chart, with the rights that the chart gives it."""
 
-_AHEAD_SECONDS, _AHEAD_SHARE = 10.0, 1.8
+_AHEAD_SECONDS, _AHEAD_SHARE = 10.0, 2.2
 """History reaches this far ahead of the moment at which it is written, so that what is scraped follows without a gap:
 by what the machine needed so far, times a share, and no less than the seconds."""
 _STEP_SECONDS: Final = 1.0
-_OPERATOR_STARTS_SECONDS: Final = 3.0
+_OPERATOR_STARTS_SECONDS: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)

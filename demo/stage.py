@@ -153,7 +153,7 @@ class Stage:
         log.unlink(missing_ok=True)
         arguments = [str(file), "--targets-dir", str(self.targets_dir), "--kubeconfig", str(self.kubeconfig)]
         process = self._spawn("simulation", [sys.executable, "-m", "trimtab.simulation", *arguments], log)
-        address = await self.until(lambda: _first_line(process), "the simulation's address", 30.0)
+        address = await self.until(lambda: _first_line(process), "the simulation's address", 60.0)
         return Simulation(process, address)
 
     def operator(

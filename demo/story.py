@@ -20,10 +20,10 @@ from demo.watching import Note, Watch
 from trimtab.adapters.kube import JsonObject
 from trimtab.simulation.scenario import Scenario, SimulatedService
 
-LIVE_SECONDS: Final = 212.0
+LIVE_SECONDS: Final = 224.0
 _LOOK_SECONDS: Final = 1.0
 _HISTORY_SECONDS: Final = float(cast.HISTORY_DAYS * cast.DAY_SECONDS)
-_SERVICES: Final = (cast.CHECKOUT, cast.REACTIVE, cast.PAYMENTS, cast.SEARCH, cast.CATALOG)
+_SERVICES: Final = tuple(cast.PARTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,10 @@ async def play(folder: Path, screen: Screen) -> Story:
     def scenario_from(begins_at: float) -> Scenario:
         return cast.scenario(folder, begins_at - _HISTORY_SECONDS)
 
+    minutes = LIVE_SECONDS / 60
+    screen.say(f"A real API server, a real Prometheus, {minutes:.1f} minutes; a day passes in {cast.DAY_SECONDS} s.")
+    for name, part in cast.PARTS.items():
+        screen.say(f"  [bold]{name:<18}[/] {part}")
     place = setting(folder, NAMESPACE, _HISTORY_SECONDS, scenario_from, cast.policies(), screen.step)
     async with place as scene, Watch(scene.stage, _SERVICES, scene.begins_at) as watch:
         acts = Acts(scene.stage, watch, scene.stage.operator())
@@ -97,6 +101,7 @@ async def _gather(scene: Setting, acts: Acts, watch: Watch, shortfall: str) -> S
         "get", "events", "--sort-by=.lastTimestamp", "--field-selector", "source=trimtab"
     )
     runs = await stage.runs()
+    records.keep_audit(scene.audit_log, NAMESPACE, stage.folder / "audit.log")
     tracks = await records.tracks(stage.prometheus_url, scene.scenario, scene.begins_at, ends_at)
     whole = await records.tracks(stage.prometheus_url, scene.scenario, scene.begins_at - cast.DAY_SECONDS, ends_at)
     capacity = records.capacity_within(_service(scene, cast.CHECKOUT), THRESHOLD_SECONDS)

@@ -135,7 +135,6 @@ async def play(folder: Path, screen: Screen, file: Path, speed: float, column: s
         f"{file.name}: {part.live_from / DAY * speed:.1f} days of history and {live_seconds / DAY * speed:.1f} days"
         f" live, {speed:g} times as fast, scaled to a peak of {PEAK:g} requests/s"
     )
-    folder.mkdir(parents=True)
     load = _write(folder / "load.csv", part)
 
     def scenario_from(begins_at: float) -> Scenario:
@@ -267,6 +266,7 @@ def _plot(outcome: Outcome) -> str:
 
 
 def _write(file: Path, part: Slice) -> Path:
+    file.parent.mkdir(parents=True)
     with file.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(["time", "value"])

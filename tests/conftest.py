@@ -21,6 +21,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from kubernetes import client, config
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling, Scheduling
 
 from cluster.control_plane import ControlPlane
 from cluster.environment import ExistingCluster, from_env
@@ -89,14 +91,27 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[_KEEPER].stop()
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the operator wait the longest and come first; a folder whose fixtures cost much goes to one worker."""
+    """Tests of the operator wait the longest, and come first."""
     items.sort(key=lambda item: item.path.parent.name != "operator")
-    for item in items:
-        folder = item.path.parent.name
-        if folder in _TO_ONE_WORKER and item.get_closest_marker("cluster"):
-            item.add_marker(pytest.mark.xdist_group(folder))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """What `pytest -n` hands to its workers, whatever `--dist` says; the order of collection is kept."""
+    config.option.loadscopereorder = False
+    return _Scheduling(config, log)
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Each test of the operator by itself, other tests by their file, and folders with a costly fixture as a whole."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        folder = file.parent.name
+        if folder == "operator":
+            return nodeid
+        return folder if folder in _TO_ONE_WORKER else str(file)
 
 
 @dataclass(frozen=True)

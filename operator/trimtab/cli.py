@@ -30,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 _T = TypeVar("_T")
-_out = Console(soft_wrap=False)
+_out = Console(width=None if sys.stdout.isatty() else 10_000)  # what is piped on is not wrapped or cut
 
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig; default KUBECONFIG or ~/.kube/config.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the policy or run.")]

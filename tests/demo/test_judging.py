@@ -112,7 +112,9 @@ KEPT: list[Any] = [
     pytest.param(replace(TRIAL, phase="RolledBack"), WORSE, "b", "ended RolledBack", id="undone"),
     pytest.param(replace(TRIAL, trigger="Manual"), WORSE, "b", "triggered by Manual", id="a person's"),
     pytest.param(TRIAL, WORSE, "a", "what it was before", id="nothing changed"),
-    pytest.param(TRIAL, RawMeans((100.0, 300.0), (0.1, 0.1)), "b", "judged as well", id="raw means would have kept it"),
+    pytest.param(
+        TRIAL, RawMeans((100.0, 300.0), (0.1, 0.1)), "b", "alone would have judged", id="raw means would have kept it"
+    ),
     pytest.param(TRIAL, RawMeans((300.0, 100.0), (0.1, 0.2)), "b", "did not rise", id="load fell"),
     pytest.param(None, None, "b", "no run", id="no run"),
 ]
@@ -131,7 +133,9 @@ UNDONE: list[Any] = [
     pytest.param(replace(BAD, phase="Succeeded"), BETTER, "a", "ended Succeeded", id="kept"),
     pytest.param(replace(BAD, trigger="Forecast"), BETTER, "a", "triggered by Forecast", id="not to save"),
     pytest.param(BAD, BETTER, "b", "not what it was", id="not restored"),
-    pytest.param(BAD, RawMeans((300.0, 90.0), (0.1, 0.2)), "a", "judged as well", id="raw means would have undone it"),
+    pytest.param(
+        BAD, RawMeans((300.0, 90.0), (0.1, 0.2)), "a", "alone would have judged", id="raw means would have undone it"
+    ),
     pytest.param(BAD, RawMeans((300.0, 290.0), (0.2, 0.1)), "a", "did not fall", id="load stayed"),
 ]
 

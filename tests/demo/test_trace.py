@@ -11,9 +11,9 @@ from trimtab.simulation.csvtrace import Playback, TraceError
 
 def days(count: int, rates: list[float]) -> Playback:
     """Days of equally long steps with these rates."""
-    values = np.tile(np.array(rates), count)
+    values = np.tile(np.array(rates, dtype=np.float64), count)
     step = 86_400.0 / len(rates)
-    return Playback(np.arange(values.size) * step, values, values.size * step)
+    return Playback(np.arange(values.size, dtype=np.float64) * step, values, values.size * step)
 
 
 def test_seconds_are_means_and_the_live_peak_is_scaled() -> None:

@@ -36,6 +36,7 @@ from tests.operator.acting import (
     verdict,
 )
 from tests.operator.audit import Audit
+from trimtab.adapters.kube import JsonObject
 
 pytestmark = pytest.mark.cluster
 
@@ -45,16 +46,13 @@ async def test_pause_changes_nothing_more_but_ends_a_trial(stage: Stage, audit: 
     horizontal = {"fixed": FIXED, "following": FOLLOWING}
     rates = dict.fromkeys(horizontal, SPARE_RATE)
     await play(stage, *(service(name, rate=rates.get(name, 100.0), namespace=stage.namespace) for name in names))
-    await stage.apply(*(policy(name, horizontal=horizontal.get(name)) for name in names))
+    patient = {"duration": "20s", "failureLimit": 3}
+    await stage.apply(*(policy(name, horizontal=horizontal.get(name), validation=patient) for name in names))
     for name in ("fixed", "following"):
         assert f"trimtab resume {name} -n {stage.namespace}" in await stage.trimtab("pause", name)
     stage.operator()
     await learned(stage, *names)
-    await stage.create_run("good", "good", changes=to_replicas(GOOD_REPLICAS))
-    await stage.create_run("bad", "bad", changes=to_replicas(BAD_REPLICAS))
-    for name in ("good", "bad"):
-        await stage.in_phase(name, ["Settling", "Validating"])
-        await stage.trimtab("pause", name)
+    await asyncio.gather(pause_in_trial(stage, "good", GOOD_REPLICAS), pause_in_trial(stage, "bad", BAD_REPLICAS))
     for name in names:
         ready = await stage.told(name, "Ready", "False", "Paused")
         assert ready["message"] == f"trimtab resume {name} to go on"
@@ -94,22 +92,23 @@ async def test_abort_and_undo_put_back_exactly_what_was(stage: Stage, audit: Aud
         "refused": [*to_replicas(GOOD_REPLICAS), {**to_cpu("2")[0]}],
     }
     await play(stage, *(service(name, namespace=stage.namespace) for name in changes))
-    await stage.apply(*(policy(name, mode="Approve" if name == "waiting" else "Auto") for name in changes))
+    modes, spans = {"waiting": "Approve"}, {"abort-count": "90s", "abort-size": "90s"}
+    for name in changes:
+        span = {"duration": spans.get(name, "16s")}
+        await stage.apply(policy(name, mode=modes.get(name, "Auto"), validation=span))
     before = {name: (await stage.workload(name))["spec"] for name in changes}
     stage.operator()
     await learned(stage, *changes)
     for name, wanted in changes.items():
         await stage.create_run(f"{name}-run", name, changes=wanted)
 
-    await stage.in_phase("waiting-run", ["AwaitingApproval"])
-    assert await stage.trimtab("abort", "waiting-run") == "waiting-run is being aborted\n"
-    for name in ("abort-count", "abort-size"):
-        await stage.in_phase(f"{name}-run", ["Settling", "Validating"])
-        assert (await stage.workload(name))["spec"] != before[name]
-        assert (await asked(stage, "approve", f"{name}-run")).refused_with(
-            f"run {name}-run is ", "only a run that is AwaitingApproval can be approved", "trimtab abort"
-        )
-        await stage.trimtab("abort", f"{name}-run")
+    await asyncio.gather(
+        abort(stage, "waiting-run", "AwaitingApproval"),
+        abort(stage, "abort-count-run", "Settling", "Validating"),
+        abort(stage, "abort-size-run", "Settling", "Validating"),
+        undo(stage, "undo-count"),
+        undo(stage, "undo-size"),
+    )
     for name in ("waiting", "abort-count", "abort-size"):
         run = await stage.settled(f"{name}-run")
         assert (run["status"]["phase"], phases(run)[-1]) == ("Cancelled", "Cancelled")
@@ -118,30 +117,15 @@ async def test_abort_and_undo_put_back_exactly_what_was(stage: Stage, audit: Aud
     refused = await stage.settled("refused-run")
     assert (refused["status"]["phase"], refused["status"]["rollback"]["restored"]) == ("Failed", True)
     assert "must be less than or equal to cpu limit" in refused["status"]["timeline"][-1]["reason"]
-
-    for name in ("undo-count", "undo-size"):
-        kept = await stage.settled(f"{name}-run")
-        assert kept["status"]["phase"] == "Succeeded"
-        assert (await asked(stage, "abort", f"{name}-run")).refused_with(
-            f"run {name}-run has ended already: Succeeded", f"trimtab undo {name}"
-        )
-        assert f"run {name}-run is being undone" in await stage.trimtab("undo", name)
-        undone = await stage.in_phase(f"{name}-run", ["RolledBack", "Succeeded"])
-        await undo_done(stage, f"{name}-run")
-        undone = await stage.run(f"{name}-run")
-        assert (undone["status"]["phase"], undone["status"]["rollback"]["restored"]) == ("RolledBack", True)
-        assert undone["status"]["timeline"][-1]["reason"] == "undone by a person"
-        assert (await asked(stage, "undo", name)).refused_with(
-            f"no run of {name} has a kept change", f"trimtab get -n {stage.namespace}"
-        )
     for name in changes:
         assert (await stage.workload(name))["spec"] == before[name], name
     written = {name: "deployments" if name.endswith("size") else "deployments/scale" for name in changes}
     del written["waiting"]
     assert audit.done() == Counter(dict.fromkeys(written.items(), 2))
 
-    for command in ("approve", "abort", "undo", "pause", "resume", "explain"):
-        assert (await asked(stage, command, "nobody")).refused_with("nobody", "trimtab get")
+    commands = ("approve", "abort", "undo", "pause", "resume", "explain")
+    for answer in await asyncio.gather(*(asked(stage, command, "nobody") for command in commands)):
+        assert answer.refused_with("nobody", "trimtab get")
 
 
 async def test_dry_runs_history_and_what_get_prints(stage: Stage, audit: Audit) -> None:
@@ -181,7 +165,7 @@ async def test_dry_runs_history_and_what_get_prints(stage: Stage, audit: Audit) 
     for everywhere in ((), ("-A",)):
         shown = await stage.trimtab("get", *everywhere)
         lines = [line for line in shown.splitlines() if not everywhere or stage.namespace in line or "└─" in line]
-        assert any("deployment/kept" in line and "Auto" in line and "1/1 met" in line for line in lines)
+        assert any("deployment/kept" in line and "Auto" in line and "1/1 met" in line for line in lines), shown
         assert any("deployment/planned" in line and f"{REPLICAS}→{WELL_REPLICAS}" in line for line in lines)
         assert any("└─ kept-run  Succeeded  4→3" in line and "kept: " in line for line in lines), shown
         assert any("└─ dry-own  Succeeded  4→2" in line for line in lines)
@@ -221,10 +205,37 @@ async def asked(stage: Stage, *arguments: str, space: str = "") -> Answer:
     return Answer(process.returncode or 0, out.decode(), complaint.decode())
 
 
-async def undo_done(stage: Stage, run: str) -> None:
-    """Wait until a kept run is undone."""
+async def pause_in_trial(stage: Stage, name: str, count: int) -> None:
+    """Begin a trial and pause its policy before it ends."""
+    await stage.create_run(name, name, changes=to_replicas(count))
+    await stage.in_phase(name, ["Settling", "Validating"])
+    await stage.trimtab("pause", name)
+    assert (await stage.run(name))["status"]["phase"] in ("Settling", "Validating")
 
-    async def look() -> bool | None:
-        return True if (await stage.run(run))["status"]["phase"] != "Succeeded" else None
 
-    await stage.until(look, f"{run} undone")
+async def abort(stage: Stage, run: str, *during: str) -> None:
+    """Abort a run while it is in one of these phases; one in a trial cannot be approved, which the message says."""
+    await stage.in_phase(run, during)
+    if "AwaitingApproval" not in during:
+        why = "only a run that is AwaitingApproval can be approved"
+        assert (await asked(stage, "approve", run)).refused_with(f"run {run} is ", why, f"trimtab abort {run}")
+    assert await stage.trimtab("abort", run) == f"{run} is being aborted\n"
+
+
+async def undo(stage: Stage, name: str) -> None:
+    """Undo a kept run of a policy, which then has none any more."""
+    run = f"{name}-run"
+    assert (await stage.settled(run))["status"]["phase"] == "Succeeded"
+    ended = await asked(stage, "abort", run)
+    assert ended.refused_with(f"run {run} has ended already: Succeeded", f"trimtab undo {name}")
+    assert f"run {run} is being undone" in await stage.trimtab("undo", name)
+
+    async def look() -> JsonObject | None:
+        seen = await stage.run(run)
+        return None if seen["status"]["phase"] == "Succeeded" else seen
+
+    undone = (await stage.until(look, f"{run} undone"))["status"]
+    assert (undone["phase"], undone["rollback"]["restored"]) == ("RolledBack", True)
+    assert undone["timeline"][-1]["reason"] == "undone by a person"
+    nothing = await asked(stage, "undo", name)
+    assert nothing.refused_with(f"no run of {name} has a kept change", f"trimtab get -n {stage.namespace}")

@@ -52,7 +52,7 @@ async def test_what_a_gitops_tool_owns_is_left_to_it(stage: Stage, audit: Audit)
         field = "resources.requests.cpu" if name == "sizes" else "spec.replicas"
         assert conflict["message"].startswith(f"{field} is owned by GitOps manager {ARGO!r}; ")
         assert "ignoreDifferences" in conflict["message"]
-        assert await reasons(stage, name) == ["Conflicted"]
+        assert await turns(stage, name) == {"Conflicted"}
     await stage.create_run("asked", "fixed", changes=to_replicas(3))
     refused = await stage.ended("asked")
     assert refused["status"]["phase"] == "Rejected"
@@ -60,6 +60,7 @@ async def test_what_a_gitops_tool_owns_is_left_to_it(stage: Stage, audit: Audit)
 
     for name in specs:
         await decided(stage, name, 2)
+        assert await turns(stage, name) == {"Conflicted"}
     for name in ("fixed", "following"):
         assert (await stage.policy(name))["status"]["recommendation"]["replicas"] == WELL_REPLICAS
     advice = (await stage.policy("sizes"))["status"]["recommendation"]["containers"][0]["requests"]
@@ -85,7 +86,7 @@ async def test_a_tool_that_writes_back_is_not_fought(stage: Stage, audit: Audit)
     for manager, one in made.items():
         conflict = await stage.told(one.name, "Conflicted", "True", "ClaimedByOther")
         assert repr(manager) in conflict["message"]
-        assert "Conflicted" in await reasons(stage, one.name)
+        assert await turns(stage, one.name) == {"Conflicted"}
         await decided(stage, one.name)
         assert await replicas(stage, one.name) == REPLICAS
         assert (await stage.policy(one.name))["status"]["recommendation"]["replicas"] == WELL_REPLICAS
@@ -107,7 +108,7 @@ async def test_an_autoscaler_or_an_older_policy_goes_first(stage: Stage, audit: 
     conflict = await stage.told("younger", "Conflicted", "True")
     assert conflict["message"] == "policy older on the same workload is older and acts; remove one of the two"
     for name in ("scaled", "younger"):
-        assert await reasons(stage, name) == ["Conflicted"]
+        assert await turns(stage, name) == {"Conflicted"}
 
     kept = await stage.settled(await own_run(stage, "older"))
     assert kept["status"]["phase"] == "Succeeded"
@@ -122,7 +123,7 @@ async def test_an_autoscaler_or_an_older_policy_goes_first(stage: Stage, audit: 
     await counted(stage, "shared", 3)
     for name in ("scaled", "younger"):
         await stage.told(name, "Conflicted", "False", "NoConflict")
-        assert "ConflictEnded" in await reasons(stage, name)
+        assert await turns(stage, name) == {"Conflicted", "ConflictEnded"}
     assert audit.done() == Counter({("shared", "deployments/scale"): 2, ("scaled", "deployments/scale"): 1})
 
 
@@ -153,6 +154,6 @@ def autoscaler(name: str) -> JsonObject:
     }
 
 
-async def reasons(stage: Stage, name: str) -> list[str]:
-    """Reasons of the Events about a policy, in the order of their first appearance."""
-    return list(dict.fromkeys(event["reason"] for event in await stage.events(name)))
+async def turns(stage: Stage, name: str) -> set[str]:
+    """The Events that say that a conflict began or ended."""
+    return {event["reason"] for event in await stage.events(name)} & {"Conflicted", "ConflictEnded"}

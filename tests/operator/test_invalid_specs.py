@@ -11,7 +11,6 @@ from demo.stage import Stage
 from tests.operator.acting import (
     GOOD_REPLICAS,
     LOAD,
-    P99,
     REPLICAS,
     learned,
     play,
@@ -66,7 +65,7 @@ FAULTS = (
         "`@ end()` changes with the range that is read; use offset, or @ with a fixed time",
     ),
     Fault("window", 'sum(hits{over="$window"})', "$window must stand in brackets, as in [$window]"),
-    Fault("target", "sum($target)", 'must stand in a string, as in label="$target"'),
+    Fault("target", "sum($target)", '$target must stand in a string, as in label="$target"'),
     Fault("pods", 'sum(up{pod="$pods"})', '$pods is a regular expression: match it as label=~"$pods"'),
 )
 RAISED = {"minReplicas": 2, "maxReplicas": 4}
@@ -82,8 +81,7 @@ async def test_a_faulty_query_is_told_and_changes_nothing(stage: Stage, audit: A
     stage.operator()
     for fault in FAULTS:
         ready = await stage.told(fault.name, "Ready", "False", "InvalidSpec")
-        assert fault.message.split("must")[-1] in ready["message"]
-        assert ready["message"].startswith(fault.message.split(":")[0])
+        assert ready["message"] == fault.message
         event = await stage.until(lambda name=fault.name: _event(stage, name), f"an Event about {fault.name}")  # type: ignore[misc]  # the name of the loop, bound now
         assert (event["type"], event["message"]) == ("Warning", ready["message"])
     asked = await stage.settled("asked")
@@ -120,13 +118,12 @@ async def test_a_trial_under_a_policy_made_faulty_is_taken_back(stage: Stage, au
 
 PER_CODE = LOAD.replace("by (service)", "by (service, code)")
 NOBODY = LOAD.replace("http_requests_total", "http_requests_of_nobody_total")
-OBJECTIVE_PER_CODE, OBJECTIVE_OF_NOBODY = P99.replace("(le, service)", "(le, service, code)"), NOBODY
 
 
 async def test_a_query_that_gives_nothing_or_too_much_is_told(stage: Stage, audit: Audit) -> None:
     """In a sentence with the query as it was asked."""
     loads = {"load-of-many": (PER_CODE, "gives several series"), "load-of-nobody": (NOBODY, "returned nothing")}
-    objectives = {"many": (f"label_replace({PER_CODE}, 'x', '', '', '')", "several"), "nobody": (NOBODY, "nothing")}
+    objectives = {"many": (PER_CODE, "gives several series"), "nobody": (NOBODY, "returned nothing")}
     names = [*loads, *objectives]
     await play(stage, *(service(name, rate=50.0, replicas=6, namespace=stage.namespace) for name in names))
     bounds = {"minReplicas": 1, "maxReplicas": 10, "follow": False}
@@ -143,19 +140,29 @@ async def test_a_query_that_gives_nothing_or_too_much_is_told(stage: Stage, audi
     )
     stage.operator()
     for name, (_, says) in loads.items():
-        told = await stage.told(name, "DataAvailable", "False")
-        assert says in told["message"]
-        assert "load: spec.metrics.load.query" in told["message"].replace("no data: query ", "")
-        assert f'service="{name}"' in told["message"]
-        assert (await stage.told(name, "Ready", "False", "NoUsableData"))["message"].endswith(told["message"])
+        for kind in ("DataAvailable", "Ready"):
+            told = await _told(stage, name, kind, says)
+            assert told["status"] == "False"
+            assert "spec.metrics.load.query" in told["message"]
+            assert f'service="{name}"' in told["message"]
     for name, (_, says) in objectives.items():
         await stage.told(name, "DataAvailable", "True")
-        told = await stage.told(name, "ObjectivesMet", "Unknown", "NoData")
-        assert says in told["message"]
+        told = await _told(stage, name, "ObjectivesMet", says)
+        assert (told["status"], told["reason"]) == ("Unknown", "NoData")
         assert "spec.objectives[errors].query" in told["message"]
         assert f'service="{name}"' in told["message"]
     assert audit.writes() == []
     assert await stage.runs() == []
+
+
+async def _told(stage: Stage, name: str, kind: str, says: str) -> JsonObject:
+    """A condition once its message has these words."""
+
+    async def look() -> JsonObject | None:
+        seen = await stage.condition(name, kind)
+        return seen if seen is not None and says in seen["message"] else None
+
+    return await stage.until(look, f"{kind} of {name} to say {says!r}")
 
 
 async def _event(stage: Stage, about: str) -> JsonObject | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Case:
     @property
     def on_replicas(self) -> bool:
         """Whether the change is of replicas, and not of sizes."""
-        return self.changes[0]["path"] == "spec.replicas"
+        return bool(self.changes[0]["path"] == "spec.replicas")
 
 
 CASES = (
@@ -88,8 +88,8 @@ async def helm_install(stage: Stage, made: list[SimulatedService], folder: Path)
     (chart / "templates" / "workloads.yaml").write_text(yaml.safe_dump_all(map(manifest, made)))
     command = [str(ensure(["helm"])["helm"]), "install", "app", str(chart), "--namespace", stage.namespace]
     home = {"HOME": str(folder), "PATH": os.environ["PATH"], "KUBECONFIG": str(stage.person_kubeconfig)}
-    done = subprocess.run(command, env=home, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    helm = await asyncio.create_subprocess_exec(*command, env=home)
+    assert await helm.wait() == 0
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,25 @@ async def test_killed_right_after_each_write(stage: Stage, audit: Audit, gate: G
     assert lives >= 9, "finalizer, four phases, verdict, both writes of replicas, finalizer"
 
 
+async def test_killed_before_it_lets_go_of_a_run_without_a_policy(
+    stage: Stage, gate: Gate, gate_kubeconfig: Path
+) -> None:
+    await play(stage, service(namespace=stage.namespace))
+    await stage.apply(policy())
+    operator = stage.operator(kubeconfig=gate_kubeconfig)
+    await learned(stage, "web")
+    await stage.create_run("try", "web", changes=to_replicas(GOOD_REPLICAS))
+    await stage.in_phase("try", ["Settling", "Validating"])
+    hold = gate.hold(lambda request: request.path.endswith("/optimizationruns/try") and request.method == "PATCH")
+    await stage.kubectl("delete", "performancepolicy/web")
+    await hold.caught()
+    operator.kill()
+    await hold.settle(done=False)
+    stage.operator(kubeconfig=gate_kubeconfig)
+    run = await stage.settled("try")
+    assert (run["status"]["phase"], await replicas(stage)) == ("Cancelled", REPLICAS)
+
+
 def of_run_or_workload(request: Request) -> bool:
     """A write of the run or of the workload."""
     return request.writes_workload or (request.method == "PATCH" and "/optimizationruns/" in request.path)

@@ -56,7 +56,7 @@ async def test_each_mode_does_what_it_says(stage: Stage, audit: Audit) -> None:
         assert "recommendation" not in status
         assert status["current"]["replicas"] == REPLICAS
         assert (status["summary"]["replicas"], status["summary"]["objectives"]) == (str(REPLICAS), "1/1 met")
-    for name in ("recommend", "recommend-f"):
+    for name in ("recommend", "recommend-f", "approve"):
         status = await recommending(stage, name)
         assert status["summary"]["replicas"] == f"{REPLICAS}→{WELL_REPLICAS}"
         explained = await stage.trimtab("explain", name)
@@ -100,15 +100,15 @@ async def test_approve_waits_for_a_yes_to_the_plan_of_now(stage: Stage, audit: A
     assert (await stage.ended("moot"))["status"]["phase"] == "Superseded"
 
     assert "asked for by a person: 4→3" in await stage.trimtab("approve", "plain")
-    kept = await stage.settled("plain")
-    assert (kept["status"]["phase"], kept["spec"]["approval"]["planHash"]) == ("Succeeded", plan_hash(waiting["plain"]))
-    await decided(stage, "changed")
+    await stage.in_phase("plain", ["Settling", "Validating", "Succeeded"])
+    await decided(stage, "changed", 2)
     assert (await stage.run("changed"))["status"]["phase"] == "AwaitingApproval"
     assert audit.done() == Counter({("plain", "deployments/scale"): 1})
 
     await stage.trimtab("approve", "changed")
-    kept = await stage.settled("changed")
-    assert (kept["status"]["phase"], kept["spec"]["approval"]["planHash"]) == ("Succeeded", plan_hash(anew))
+    for name, plan in (("plain", waiting["plain"]), ("changed", anew)):
+        kept = await stage.settled(name)
+        assert (kept["status"]["phase"], kept["spec"]["approval"]["planHash"]) == ("Succeeded", plan_hash(plan))
     counts = [await replicas(stage, name) for name in ("plain", "changed", "moot")]
     assert counts == [GOOD_REPLICAS] * 3
     assert audit.done() == Counter({(name, "deployments/scale"): 1 for name in ("plain", "changed")})

@@ -91,7 +91,8 @@ CASES = (
 
 async def test_a_newer_value_stands_during_a_run(stage: Stage, audit: Audit) -> None:
     await play(stage, *(service(case.name, namespace=stage.namespace) for case in CASES))
-    await stage.apply(*(policy(case.name) for case in CASES))
+    patient = {"duration": "60s", "failureLimit": 3}  # nothing ends before the person was there
+    await stage.apply(*(policy(case.name, validation=patient) for case in CASES))
     stage.operator()
     await learned(stage, *(case.name for case in CASES))
 

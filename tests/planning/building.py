@@ -7,10 +7,11 @@ from typing import Any
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import FieldOwner, Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
-from trimtab.domain.run import RunSpec
+from trimtab.domain.run import CHANGE_PATHS, RunSpec
 from trimtab.domain.run_status import FieldChange, Plan, RunStatus
 from trimtab.domain.status import Amounts, ContainerSize, PolicyStatus
 
+RESOURCES = tuple(path for path in CHANGE_PATHS if path.startswith("resources."))
 KUBECTL = FieldOwner("kubectl-client-side-apply", "Update", "", "2026-01-01T00:00:00Z")
 
 

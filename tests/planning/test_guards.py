@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.planning.building import CPU_UP, KUBECTL, REPLICAS_4_TO_6, plan, policy, policy_spec, run, workload
+from tests.planning.building import (
+    CPU_UP,
+    KUBECTL,
+    REPLICAS_4_TO_6,
+    RESOURCES,
+    plan,
+    policy,
+    policy_spec,
+    run,
+    workload,
+)
 from trimtab.analytics.quality import DataProblem, Quality
 from trimtab.domain.objects import FieldOwner, Run
 from trimtab.domain.run import Phase, Trigger
@@ -20,6 +30,7 @@ from trimtab.planning.ownership import OwnerKind, claim, owner_kind
 
 GOOD = Quality(None, "fine", 1.0, 600.0, 0.0)
 ARGO = FieldOwner("argocd-controller", "Apply", "", "2026-01-02T00:00:00Z")
+SIZES_OF_ARGO = {("app", path): ARGO for path in RESOURCES}
 PERSON = FieldOwner("kubectl", "Update", "scale", "2026-01-02T00:00:00Z")
 OURS = FieldOwner("trimtab", "Update", "scale", "2026-01-02T00:00:00Z")
 NOW = 10_000.0
@@ -76,9 +87,9 @@ TABLE: dict[str, tuple[GuardFacts, str]] = {
     "HPA on the same workload": (facts(autoscaler="checkout-hpa"), "conflict"),
     "older policy": (facts(rival="checkout-old"), "conflict"),
     "GitOps owns the field": (facts(workload=workload(4, replicas_owner=ARGO)), "conflict"),
-    "GitOps owns another field": (facts(workload=workload(4, resources_owners={"app": ARGO})), ""),
+    "GitOps owns another field": (facts(workload=workload(4, resources_owners=SIZES_OF_ARGO)), ""),
     "GitOps owns the container": (
-        facts(workload=workload(4, resources_owners={"app": ARGO}), changes=(CPU_UP,)),
+        facts(workload=workload(4, resources_owners=SIZES_OF_ARGO), changes=(CPU_UP,)),
         "conflict",
     ),
     "held by a person": (facts(policy=policy(status=HELD)), "hold"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planning.building import CPU_UP, REPLICAS_4_TO_6, change, plan, policy, policy_spec, run, workload
-from trimtab.domain.objects import FieldOwner, Run, Workload
+from trimtab.domain.objects import FieldOwner, InvalidSpec, Run, Workload
 from trimtab.domain.run import Phase, VerdictResult
 from trimtab.domain.run_status import Applied, GuardResult, RunStatus, Verdict
 from trimtab.domain.status import Snapshot
@@ -19,6 +19,7 @@ from trimtab.planning.lifecycle import next_step
 from trimtab.planning.steps import Judged, NoPlan, Record, RunFacts, Wait, Write
 
 PASS, FAIL, UNSURE = VerdictResult.PASS, VerdictResult.FAIL, VerdictResult.INCONCLUSIVE
+FAULTY = replace(policy(), spec=InvalidSpec("spec.objectives[p99].query: is a range vector"))
 BLOCKED = (GuardResult(name="cooldown", result="Blocked", message="too soon"),)
 
 
@@ -68,6 +69,7 @@ TABLE = {
     ),
     "pending: cancelled": (facts(None, workload(4), run={"spec": {"cancelled": True}}), Phase.CANCELLED),
     "pending: policy gone": (facts(None, workload(4), policy=None), Phase.CANCELLED),
+    "pending: policy cannot be used": (facts(None, None, policy=FAULTY), Phase.FAILED),
     "pending: an older run is active": (facts(None, workload(4), older_active="checkout-0"), Wait),
     "awaiting: not approved": (facts(Phase.AWAITING_APPROVAL, workload(4)), Wait),
     "awaiting: another plan approved": (
@@ -95,6 +97,10 @@ TABLE = {
         facts(Phase.APPLYING, workload(6), run={"spec": {"cancelled": True}}),
         Write,
     ),
+    "applying: policy cannot be used, not yet written": (
+        facts(Phase.APPLYING, workload(4), policy=FAULTY),
+        Phase.CANCELLED,
+    ),
     "settling: waits": (facts(Phase.SETTLING, workload(6)), Wait),
     "settling: a person's newer value": (facts(Phase.SETTLING, workload(9)), Phase.SUPERSEDED),
     "settling: set back by hand": (facts(Phase.SETTLING, workload(4)), Phase.SUPERSEDED),
@@ -121,6 +127,11 @@ TABLE = {
         Write,
     ),
     "validating: policy gone": (facts(Phase.VALIDATING, workload(6), policy=None), Write),
+    "validating: policy cannot be used": (facts(Phase.VALIDATING, workload(6), policy=FAULTY), Write),
+    "validating: policy cannot be used, undone already": (
+        facts(Phase.VALIDATING, workload(4), policy=FAULTY),
+        Phase.CANCELLED,
+    ),
     "succeeded: stands": (facts(Phase.SUCCEEDED, workload(6), status={"applied": applied()}), Wait),
     "succeeded: undone by a person": (
         facts(Phase.SUCCEEDED, workload(6), status={"applied": applied()}, run={"spec": {"cancelled": True}}),

@@ -29,7 +29,7 @@ from trimtab.reconcile.reporting import Outcome, compose, matters, unusable
 from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make, plan_now
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation, lead_seconds
-from trimtab.reconcile.world import Key, World, target_of
+from trimtab.reconcile.world import Key, World, is_held, target_of
 
 _PARALLEL_POLICIES: Final = 16
 _VOLATILE_SECONDS: Final = 300.0
@@ -305,7 +305,7 @@ def _fault(policy: Policy) -> str:
 
 def _has_to_do(run: Run) -> bool:
     """Whether a run has something to do, or to be let go of."""
-    return not run.finished or _to_undo(run) or run.deleting
+    return not run.finished or _to_undo(run) or run.deleting or is_held(run)
 
 
 def _to_undo(run: Run) -> bool:

@@ -79,9 +79,9 @@ async def make(services: Services, situation: Situation, proposal: Proposal | No
 
 
 def plan_now(situation: Situation) -> Proposal | NoPlan:
-    """The operator's own plan, to be made in a worker."""
-    if situation.active_run is not None:
-        return NoPlan(f"run {situation.active_run.name} is under way", final=False)
+    """The operator's own plan, to be made in a worker; beside a run that only waits too, as what is recommended."""
+    if situation.trial_run is not None:
+        return NoPlan(f"run {situation.trial_run.name} is under way", final=False)
     return plan_for(situation, None)
 
 

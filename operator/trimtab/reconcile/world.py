@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import Policy, Run
 from trimtab.domain.policy import PolicySpec
@@ -18,6 +19,11 @@ def target_of(policy: Policy) -> TargetKey | None:
     if not isinstance(policy.spec, PolicySpec):
         return None
     return policy.namespace, policy.spec.target_ref.kind, policy.spec.target_ref.name
+
+
+def is_held(run: Run) -> bool:
+    """Whether our finalizer is on a run; on one that has ended, a kill came between its end and letting go of it."""
+    return FINALIZER in run.finalizers
 
 
 @dataclass(slots=True)
@@ -39,7 +45,7 @@ class World:
         return tuple(
             run
             for run in self.runs.values()
-            if (run.namespace, run.policy_name) not in self.policies and not run.finished
+            if (run.namespace, run.policy_name) not in self.policies and (not run.finished or is_held(run))
         )
 
     def rivals(self) -> dict[str, str]:

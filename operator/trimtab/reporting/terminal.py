@@ -41,8 +41,8 @@ def overview(policies: Iterable[Policy], runs: Iterable[Run], *, namespaced: boo
     lines: list[RenderableType] = [Text(_aligned(header, widths), style="bold", no_wrap=True)]
     for policy, row in zip(ordered, rows, strict=True):
         lines.append(Text(_aligned(row, widths), no_wrap=True))
-        lines.append(Padding(_state(policy), (0, 0, 0, 2)))
-        lines += [Padding(_run_line(run, now), (0, 0, 0, 2)) for run in by_policy.get(policy.key, [])]
+        lines.append(Padding(_state(policy), (0, 0, 0, 2), expand=False))
+        lines += [Padding(_run_line(run, now), (0, 0, 0, 2), expand=False) for run in by_policy.get(policy.key, [])]
     return Group(*lines)
 
 
