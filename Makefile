@@ -4,6 +4,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 STAMP := .venv/.synced
 CLUSTER ?= default
+# Tests mostly wait for clusters, so there are more of them at a time than processors.
+WORKERS ?= 6
 DEMO_ARGS := $(if $(TRACE),--trace $(TRACE),)
 
 .DEFAULT_GOAL := help
@@ -30,10 +32,10 @@ binaries: $(STAMP) ## Build the control plane, Prometheus and helm from Go modul
 	$(BIN)/python -m cluster build
 
 test: binaries ## All tests, against a real API server and a real Prometheus
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --durations 15
 
 test-unit: $(STAMP) ## The tests that need no cluster
-	$(BIN)/python -m pytest -m "not cluster"
+	$(BIN)/python -m pytest -n 2 -m "not cluster"
 
 check: $(STAMP) ## Lint, types, layers, generated files
 	$(BIN)/ruff check .
