@@ -241,7 +241,8 @@ class Stage:
         """Events of our own, oldest first."""
         found = await self.kube.list(f"/api/v1/namespaces/{self.namespace}/events")
         ours = [event for event in found if (event.get("source") or {}).get("component") == "trimtab"]
-        return [event for event in ours if about in (None, event["involvedObject"]["name"])]
+        asked = [event for event in ours if about in (None, event["involvedObject"]["name"])]
+        return sorted(asked, key=lambda event: str(event["firstTimestamp"]))
 
     async def in_phase(self, run: str, phases: Iterable[str], seconds: float = 120.0) -> JsonObject:
         """The run once it is in one of these phases; raises StageError when it ends in another."""

@@ -174,4 +174,4 @@ class PolicySpec(SpecModel):
     cost: Cost = Cost()
     """Prices."""
     run_history_limit: int = Field(5, ge=1, le=50)
-    """Finished runs kept; the run that made the present operating point is always kept."""
+    """Finished runs kept, beside those that acted in the last 24 hours and the one that made the operating point."""

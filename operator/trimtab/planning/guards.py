@@ -129,11 +129,7 @@ def _cooldown(facts: GuardFacts) -> str:
 
 
 def _runs_a_day(facts: GuardFacts) -> str:
-    acted = [
-        run
-        for run in facts.runs
-        if run.name != facts.run_name and run.status.applied and facts.now - run.status.applied.at < _DAY
-    ]
+    acted = [run for run in facts.runs if run.name != facts.run_name and acted_within_a_day(run, facts.now)]
     limit = facts.spec.guardrails.max_runs_per_day
     return f"{len(acted)} runs acted in the last 24 h; at most {limit} may" if len(acted) >= limit else ""
 
@@ -150,6 +146,11 @@ def _not_again(facts: GuardFacts) -> str:
     if facts.now >= last + wait:
         return ""
     return f"a change like this was undone by run {undone[-1].name}; not again before {format_time(last + wait)}"
+
+
+def acted_within_a_day(run: Run, now: float) -> bool:
+    """Whether a run touched its workload in the last 24 hours."""
+    return run.status.applied is not None and now - run.status.applied.at < _DAY
 
 
 def acted_until(run: Run) -> float | None:

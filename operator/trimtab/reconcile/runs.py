@@ -17,7 +17,7 @@ from trimtab.domain.run import Phase, RunSpec, Trigger
 from trimtab.domain.run_status import Plan, RunStatus, RunSummary
 from trimtab.planning import changes as fields
 from trimtab.planning.capacity import capacity
-from trimtab.planning.guards import GuardFacts, ask
+from trimtab.planning.guards import GuardFacts, acted_within_a_day, ask
 from trimtab.planning.lifecycle import blocked, next_step
 from trimtab.planning.plans import Proposal, adopt, propose, requested
 from trimtab.planning.rightsizing import cpu_size
@@ -125,12 +125,15 @@ def guard_facts(situation: Situation, run_name: str, trigger: Trigger, plan: Pla
 
 
 async def collect_garbage(services: Services, situation: Situation) -> None:
-    """Delete finished runs beyond the limit, never the one that made the present operating point."""
+    """Delete finished runs beyond the limit, but for the one that made the present operating point.
+
+    Those that acted within a day stay too: the guards count them.
+    """
     finished = [run for run in situation.runs if run.finished and not run.deleting]
     keep = situation.kept_run
     excess = len(finished) - situation.spec.run_history_limit
     for run in finished[: max(excess, 0)]:
-        if keep is None or run.uid != keep.uid:
+        if (keep is None or run.uid != keep.uid) and not acted_within_a_day(run, services.clock()):
             await services.resources.delete_run(run)
 
 
