@@ -43,7 +43,12 @@ async def _run(options: argparse.Namespace) -> int:
     started, screen = time.monotonic(), Screen()
     folder = (options.output / time.strftime("%Y-%m-%d_%H-%M-%S")).resolve()
     raw = folder / "raw"
-    kept = await (_story(folder, raw, screen) if options.trace is None else _trace(folder, raw, screen, options))
+    try:
+        kept = await (_story(folder, raw, screen) if options.trace is None else _trace(folder, raw, screen, options))
+    except (ClusterError, StageError, KubeError) as error:
+        if task.cancelling():  # the interruption ended a program that was waited for
+            raise asyncio.CancelledError from error
+        raise
     screen.say(f"report: {_shown(folder / 'report.md')}")
     screen.say(f"raw:    {_shown(raw)}")
     screen.say(f"took {time.monotonic() - started:.0f} s")

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from demo import records
 from demo.cast import RELEASED, Planted
 from demo.judging import Killing
-from demo.records import spec_text
 from demo.stage import Operator, Stage, StageError
 from demo.watching import Watch
-from trimtab.adapters.kube import JsonObject
 
 RELEASED_AT_SECONDS: Final = 20.0
 PLANTED_AT_SECONDS: Final = 22.0
@@ -39,56 +38,61 @@ class Acts:
     """Each Deployment's spec before the operator started."""
     captures: dict[str, str] = field(default_factory=dict)
     """What kubectl printed, by title."""
-    _killed: JsonObject = field(default_factory=dict)
 
     async def play(self) -> None:
         """Let the operator act, plant the change, and kill the operator while it is validated. Raises StageError."""
-        await asyncio.sleep(max(0.0, RELEASED_AT_SECONDS - self.watch.seconds))
+        await self._at(RELEASED_AT_SECONDS)
         for name in RELEASED:
             await self.stage.until(partial(self._evaluated, name), f"a status of {name}", _PATIENCE_SECONDS)
             await self.stage.kubectl("patch", "perf", name, "--type=merge", '--patch={"spec":{"mode":"Auto"}}')
             self.watch.tell(name, "a person sets its policy from mode Recommend to Auto")
-        await asyncio.sleep(max(0.0, PLANTED_AT_SECONDS - self.watch.seconds))
-        name, policy = self.planted.name, self.planted.policy
+        await self._at(PLANTED_AT_SECONDS)
+        run, policy = self.planted.name, self.planted.policy
         await self.stage.kubectl("create", "-f", "-", given=self.planted.manifest())
-        self.watch.tell(policy, f"a person creates run {name}, which looks like a saving")
-        await self.stage.until(lambda: self._ripe(name), f"the first measurement of {name}", _PATIENCE_SECONDS)
-        tried = await self.stage.workload(policy)
-        run = await self.stage.run(name)
-        others = await self.stage.runs()
+        self.watch.tell(policy, f"a person creates run {run}, which looks like a saving")
+        await self.stage.until(partial(self._ripe, run), f"the first measurement of {run}", _PATIENCE_SECONDS)
+        await self._kill_and_start_again(run, policy)
+
+    async def _kill_and_start_again(self, run: str, policy: str) -> None:
+        """Leave no operator for a while, and wait for the end that another one gives the run."""
+        tried = records.spec_text(await self.stage.workload(policy))
+        others = {
+            one["spec"]["policyRef"]["name"]: (one.get("status") or {}).get("phase", "Pending")
+            for one in await self.stage.runs()
+            if one["metadata"]["name"] != run
+        }
         self.captures["kubectl get perf,orun -A, right before the operator is killed"] = await self.capture()
-        killed_at = time.time()
-        first = self.operator
+        status = (await self.stage.run(run))["status"]
+        first, killed_at = self.operator, time.time()
         first.kill()
         self.watch.tell(policy, f"the operator (process {first.process.pid}) is killed with SIGKILL")
         await asyncio.sleep(DEAD_SECONDS)
         restarted_at = time.time()
         self.operator = self.stage.operator(name="operator-restarted")
         self.watch.tell(policy, f"an operator is started again (process {self.operator.process.pid})")
-        ended = await self.stage.in_phase(name, ("RolledBack",), _PATIENCE_SECONDS)
-        after = await self.stage.workload(policy)
+        await self.stage.in_phase(run, ("RolledBack",), _PATIENCE_SECONDS)
         code = first.process.child.wait() if first.process.child is not None else 0
         self.killing = Killing(
             killed_pid=first.process.pid,
             killed_at=killed_at,
-            exit_signal=-code if code < 0 else 0,
+            exit_signal=max(-code, 0),
             restarted_pid=self.operator.process.pid,
             restarted_at=restarted_at,
             spec_before=self.specs_before[policy],
-            spec_tried=spec_text(tried),
-            spec_after=spec_text(after),
-            measurements_before=len(run["status"].get("measurements", [])),
-            phase_at_kill=run["status"].get("phase", ""),
-            others={
-                one["spec"]["policyRef"]["name"]: (one.get("status") or {}).get("phase", "Pending")
-                for one in others
-                if one["metadata"]["name"] != ended["metadata"]["name"]
-            },
+            spec_tried=tried,
+            spec_after=records.spec_text(await self.stage.workload(policy)),
+            measurements_before=len(status.get("measurements", [])),
+            phase_at_kill=status.get("phase", ""),
+            others=others,
         )
 
     async def capture(self) -> str:
         """What ``kubectl get perf,orun -A`` prints now."""
         return await self.stage.kubectl("get", "perf,orun", "-A")
+
+    async def _at(self, seconds: float) -> None:
+        """Wait until so many seconds after life began."""
+        await asyncio.sleep(max(0.0, seconds - self.watch.seconds))
 
     async def _evaluated(self, policy: str) -> bool:
         """Whether the operator has looked at a policy."""

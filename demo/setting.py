@@ -81,9 +81,8 @@ async def setting(
         with step("CRDs and rights from the Helm chart, workloads, policies"):
             await stage.kubectl("create", "namespace", namespace)
             await stage.kubectl("create", "namespace", _SYSTEM_NAMESPACE)
-            for place in (_SYSTEM_NAMESPACE, namespace):
-                objects = yaml.safe_dump_all(_chart_objects(namespace, place))
-                await stage.kubectl("apply", "-n", place, "-f", "-", given=objects)
+            for place, objects in _chart_objects(namespace).items():
+                await stage.kubectl("apply", "-n", place, "-f", "-", given=yaml.safe_dump_all(objects))
             stage.operator_kubeconfig = plane.service_account_kubeconfig(_SYSTEM_NAMESPACE, _SERVICE_ACCOUNT)
             await stage.deploy(make_scenario(0.0))
             await stage.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
@@ -91,7 +90,7 @@ async def setting(
         with step("days of history, backfilled by promtool"):
             begins_at = math.ceil(time.time() + max(_AHEAD_SECONDS, _AHEAD_SHARE * (time.monotonic() - started)))
             scenario = make_scenario(float(begins_at))
-            history = folder / "history.om"
+            history = plane.state_dir / "history.om"
             samples = await _write_history(history, scenario, plane.kubeconfig, begins_at - history_seconds, begins_at)
             prometheus = Prometheus(prometheus_folder, lookback_delta="10s", backfilled=[history])
             stack.enter_context(prometheus)
@@ -113,16 +112,19 @@ def _silent_until(scenario: Scenario, begins_at: float) -> Scenario:
     return scenario.model_copy(update={"services": services})
 
 
-def _chart_objects(namespace: str, place: str) -> list[JsonObject]:
-    """What the operator's chart installs at a place to look after one namespace; definitions in the operator's own."""
+def _chart_objects(namespace: str) -> dict[str, list[JsonObject]]:
+    """Definitions and rights that the operator's chart installs to look after one namespace, by where they belong."""
     helm = ensure(["helm"])["helm"]
     values = yaml.safe_dump({"watchNamespaces": [namespace]})
     command = [str(helm), "template", "trimtab", str(_CHART), "--namespace", _SYSTEM_NAMESPACE, "--values", "-"]
     done = subprocess.run(command, input=values, capture_output=True, text=True, check=False, env=dict(os.environ))
     if done.returncode != 0:
         raise ClusterError(f"helm could not render {_CHART.name}: {done.stderr.strip()}")
-    bodies = [body for body in yaml.safe_load_all(done.stdout) if body and body["kind"] in _INSTALLED]
-    return [body for body in bodies if body["metadata"].get("namespace", _SYSTEM_NAMESPACE) == place]
+    found: dict[str, list[JsonObject]] = {}
+    for body in yaml.safe_load_all(done.stdout):
+        if body and body["kind"] in _INSTALLED:
+            found.setdefault(body["metadata"].get("namespace", _SYSTEM_NAMESPACE), []).append(body)
+    return found
 
 
 async def _write_history(file: Path, scenario: Scenario, kubeconfig: Path, start: float, end: float) -> int:

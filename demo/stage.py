@@ -7,8 +7,10 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +23,7 @@ from cluster.processes import Component, spawn, stop_all
 from cluster.tools import find_kubectl
 from trimtab.adapters.kube import JsonObject, KubeClient, KubeError
 from trimtab.adapters.resources import POLICIES, RUNS, path
+from trimtab.simulation.live import live
 from trimtab.simulation.scenario import Scenario, manifest
 
 _POLL_SECONDS = 0.2
@@ -33,10 +36,10 @@ class StageError(Exception):
 
 @dataclass(slots=True)
 class Simulation:
-    """A running simulation."""
+    """A running simulation; ``process`` is None for one that runs in a thread."""
 
-    process: Component
     address: str
+    process: Component | None = None
 
     async def faults(self, faults: JsonObject) -> None:
         """Put faults in force in place of those before."""
@@ -51,6 +54,42 @@ class Simulation:
         """End all faults."""
         async with aiohttp.ClientSession() as session, session.delete(f"http://{self.address}/faults") as answer:
             answer.raise_for_status()
+
+
+class _SimulationThread:
+    """A simulation with a thread and an event loop of its own."""
+
+    def __init__(self, scenario: Scenario, kubeconfig: Path, targets_dir: Path) -> None:
+        self._started: Future[str] = Future()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(scenario, kubeconfig, targets_dir), name="simulation", daemon=True
+        )
+        self._thread.start()
+
+    def find_address(self) -> str | None:
+        """Where it is served (``host:port``), once it is; raises what went wrong."""
+        return self._started.result() if self._started.done() else None
+
+    def stop(self) -> None:
+        """End it; returns when nothing of it is left."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, scenario: Scenario, kubeconfig: Path, targets_dir: Path) -> None:
+        async def serve() -> None:
+            async with live(scenario, kubeconfig, targets_dir=targets_dir) as simulation:
+                self._started.set_result(simulation.address)
+                await self._stop.wait()
+
+        try:
+            self._loop.run_until_complete(serve())
+        except Exception as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
 
 
 @dataclass(slots=True)
@@ -103,6 +142,7 @@ class Stage:
     kube: KubeClient = field(init=False)
     _processes: list[Component] = field(default_factory=list)
     _operators: list[Operator] = field(default_factory=list)
+    _threads: list[_SimulationThread] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +161,9 @@ class Stage:
             process.resume()
         stop_all(self._processes)
         self._processes.clear()
+        for thread in self._threads:
+            thread.stop()
+        self._threads.clear()
 
     async def kubectl(self, *arguments: str, given: str | None = None, kubeconfig: Path | None = None) -> str:
         """What kubectl prints; raises StageError with what it complains of."""
@@ -145,8 +188,15 @@ class Stage:
         """Create the workloads of a scenario."""
         await self.apply(*(manifest(service) for service in scenario.services))
 
-    async def simulate(self, scenario: Scenario) -> Simulation:
-        """Run a scenario live against the cluster's pods, scraped by Prometheus."""
+    async def simulate(self, scenario: Scenario, *, in_thread: bool = False) -> Simulation:
+        """Run a scenario live against the cluster's pods, scraped by Prometheus.
+
+        In a thread it starts at once, and takes its turns with everything else that this process does.
+        """
+        if in_thread:
+            thread = _SimulationThread(scenario, self.kubeconfig, self.targets_dir)
+            self._threads.append(thread)
+            return Simulation(await self.until(thread.find_address, "the simulation's address", 60.0))
         file = self.folder / "scenario.yaml"
         file.write_text(yaml.safe_dump(scenario.model_dump(mode="json", exclude_none=True)))
         log = self.folder / "simulation.log"
@@ -154,7 +204,7 @@ class Stage:
         arguments = [str(file), "--targets-dir", str(self.targets_dir), "--kubeconfig", str(self.kubeconfig)]
         process = self._spawn("simulation", [sys.executable, "-m", "trimtab.simulation", *arguments], log)
         address = await self.until(lambda: _first_line(process), "the simulation's address", 60.0)
-        return Simulation(process, address)
+        return Simulation(address, process)
 
     def operator(
         self,

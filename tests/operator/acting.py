@@ -105,7 +105,7 @@ async def play(stage: Stage, *services: SimulatedService, deploy: bool = True) -
     scenario = Scenario(services=list(services))
     if deploy:
         await stage.apply(*(manifest(one) for one in services))
-    return await stage.simulate(scenario)
+    return await stage.simulate(scenario, in_thread=True)
 
 
 async def learned(stage: Stage, *names: str) -> None:
