@@ -125,6 +125,9 @@ class Gate:
             self.seen.append(seen)
         hold = next((hold for hold in self._holds if not hold._caught.done() and hold.matches(seen)), None)
         if hold is None:
+            for other in self._holds:
+                if other.matches(seen) and other.has_caught:
+                    await asyncio.shield(other._fate)  # who gave up waiting and asks again waits as well
             return await self._forward(request, body)
         hold._caught.set_result(seen)
         if not await hold._fate:
