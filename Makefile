@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.synced
 CLUSTER ?= default
 # Tests mostly wait for clusters, so there are more of them at a time than processors.
-WORKERS ?= 6
+WORKERS ?= 4
 DEMO_ARGS := $(if $(TRACE),--trace $(TRACE),)
 
 .DEFAULT_GOAL := help

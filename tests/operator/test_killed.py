@@ -61,14 +61,17 @@ class Play:
 
 
 Kill = Callable[[Play], Awaitable[None]]
+"""Finds the operator suspended and both runs made, so that neither is ahead of what the kill waits for."""
 
 
 async def never(play: Play) -> None:
     """Undisturbed, for comparison."""
+    play.operator.resume()
 
 
 async def awaiting_approval(play: Play) -> None:
     """Approved while nobody listens."""
+    play.operator.resume()
     await play.both_in("AwaitingApproval")
     play.operator.kill()
     for name in (GOOD, BAD):
@@ -81,6 +84,7 @@ def applying(done: bool) -> Kill:
 
     async def kill(play: Play) -> None:
         holds = [play.gate.hold(to_scale_of(name)) for name in (GOOD, BAD)]
+        play.operator.resume()
         for hold in holds:
             await hold.caught()
         play.operator.kill()
@@ -97,6 +101,7 @@ def waiting_in(phase: str) -> Kill:
     """In a phase in which the operator waits."""
 
     async def kill(play: Play) -> None:
+        play.operator.resume()
         await play.both_in(phase)
         play.operator.kill()
         play.start()
@@ -106,6 +111,7 @@ def waiting_in(phase: str) -> Kill:
 
 async def away_for_the_whole_trial(play: Play) -> None:
     """Back only when the time of the last sample has passed."""
+    play.operator.resume()
     await play.both_in("Settling")
     play.operator.kill()
     ends = []
@@ -122,6 +128,7 @@ def verdict_recorded(done: bool) -> Kill:
 
     async def kill(play: Play) -> None:
         hold = play.gate.hold(verdict_of_bad)
+        play.operator.resume()
         await hold.caught()
         play.operator.kill()
         await hold.settle(done)
@@ -141,6 +148,7 @@ def undoing(done: bool, writes: Callable[[Request], bool]) -> Kill:
     """When the bad change is undone: the write not made, or made and not heard of."""
 
     async def kill(play: Play) -> None:
+        play.operator.resume()
         await play.stage.in_phase(BAD, ["Settling", "Validating"])
         hold = play.gate.hold(writes)
         await hold.caught()
@@ -185,6 +193,7 @@ async def test_runs_end_as_if_it_had_not_been_killed(
     await stage.apply(*(policy(name, mode=mode) for name in (GOOD, BAD)))
     acting = Play(stage, gate, gate_kubeconfig, stage.operator(kubeconfig=gate_kubeconfig))
     await learned(stage, GOOD, BAD)
+    acting.operator.suspend()
     await stage.create_run(GOOD, GOOD, changes=to_replicas(GOOD_REPLICAS))
     await stage.create_run(BAD, BAD, changes=to_replicas(BAD_REPLICAS))
     await kill(acting)
@@ -288,6 +297,7 @@ async def test_runs_end_alike_while_replicas_follow(
     await stage.apply(*(policy(name, horizontal=FOLLOWED) for name in (GOOD, BAD)))
     acting = Play(stage, gate, gate_kubeconfig, stage.operator(kubeconfig=gate_kubeconfig))
     await learned(stage, GOOD, BAD)
+    acting.operator.suspend()
     await stage.create_run(GOOD, GOOD, changes=to_cpu(GOOD_CPU))
     await stage.create_run(BAD, BAD, changes=to_cpu(BAD_CPU))
     await kill(acting)
@@ -314,8 +324,9 @@ async def test_a_step_of_following_is_made_and_told_once(
     await hold.caught()
     operator.kill()
     await hold.settle(done)
-    assert (await stage.policy("web"))["status"]["scaling"]["pending"]["from"] == 2
-    assert await replicas(stage) == (2 if not done else 4)
+    pending = (await stage.policy("web"))["status"]["scaling"]["pending"]
+    assert pending["from"] == 2
+    assert await replicas(stage) == (pending["to"] if done else 2)
     stage.operator(kubeconfig=gate_kubeconfig)
     await counted(stage, "web", 4)
     await every_step_is_told(stage, audit, "web")
