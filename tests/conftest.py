@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 import time
 import traceback
@@ -79,8 +80,9 @@ _KEEPER = pytest.StashKey[_Keeper]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The process that owns the run keeps what its workers share."""
+    """The process that owns the run keeps what its workers share; asked to end, it ends as if it was interrupted."""
     if not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         config.stash[_KEEPER] = _Keeper()
         os.environ[_SHARED_FOLDER] = str(config.stash[_KEEPER].folder)
 
