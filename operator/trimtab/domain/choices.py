@@ -37,6 +37,34 @@ class OnNoTraffic(StrEnum):
     HOLD = "Hold"
 
 
+class Sensitivity(StrEnum):
+    """How readily an anomaly is called: each is a stated rate of false alarms."""
+
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+
+
+class AnomalyKind(StrEnum):
+    """What an anomaly looks like."""
+
+    SPIKE = "Spike"
+    DIP = "Dip"
+    LEVEL_SHIFT = "LevelShift"
+    TREND_CHANGE = "TrendChange"
+    VARIANCE_CHANGE = "VarianceChange"
+    CONTEXTUAL = "Contextual"
+    COLLECTIVE = "Collective"
+
+
+class Severity(StrEnum):
+    """How much something matters, the least first."""
+
+    INFO = "Info"
+    WARNING = "Warning"
+    CRITICAL = "Critical"
+
+
 class SelectPolicy(StrEnum):
     """Which of several scaling policies counts, as in HPA v2."""
 

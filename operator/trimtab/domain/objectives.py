@@ -9,7 +9,7 @@ from pydantic import Field
 
 from trimtab.domain.choices import OnNoTraffic, TargetKind
 from trimtab.domain.rules import Rule, SpecModel
-from trimtab.domain.units import Quantity
+from trimtab.domain.units import Duration, Quantity
 
 _QUERY = r"^([^$]|\$(namespace|target|pods|container|window)\b|\$[^a-zA-Z_]|\$$)*$"
 _LABEL = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
@@ -74,6 +74,15 @@ class Metrics(SpecModel):
     """Override of memory working set in bytes a pod; grouped by container."""
 
 
+class Slo(SpecModel):
+    """How much of the time an objective must hold: the rest is its error budget."""
+
+    target_percent: Quantity = Field(ge=50, le=99.999)
+    """Share of the time within the threshold, in percent: "99.5"."""
+    window: Duration = Field("720h", validate_default=True, ge=3600, le=2160 * 3600)
+    """Rolling window over which the share is taken."""
+
+
 class Objective(SpecModel):
     """A threshold that the workload's own metric must hold."""
 
@@ -94,6 +103,8 @@ class Objective(SpecModel):
     """One critical failure fails a validation."""
     weight: int = Field(1, ge=1, le=100)
     """Share of this objective in scores."""
+    slo: Slo | None = None
+    """How much of the time it must hold: gives an error budget, burn rates and early warnings."""
     on_no_traffic: OnNoTraffic = OnNoTraffic.MET
     """What no value means while no load is seen: Met lets an idle service shrink, Hold does not."""
 

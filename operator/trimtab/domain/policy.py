@@ -15,6 +15,7 @@ from trimtab.domain.choices import (
     OnFieldConflict,
     OnInconclusive,
     OnStaleData,
+    Sensitivity,
     StrategyName,
 )
 from trimtab.domain.objectives import Metrics, Objective, TargetRef
@@ -42,6 +43,9 @@ class Analysis(SpecModel):
     """Time between evaluations, and step of the samples."""
     history: Duration = Field("168h", validate_default=True, ge=10, le=8784 * 3600)
     """How far back metrics are read."""
+    sensitivity: Sensitivity = Sensitivity.MEDIUM
+    """How readily an anomaly is called: about one false alarm a signal in a month (Low), a week (Medium) or a day
+    (High)."""
 
 
 class Forecast(SpecModel):
