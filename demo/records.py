@@ -15,7 +15,7 @@ from demo.judging import Patch, Track, Trial
 from demo.watching import ask, p99_query
 from trimtab.adapters.kube import JsonObject
 from trimtab.domain.series import FloatArray
-from trimtab.domain.status import parse_time
+from trimtab.domain.status_types import parse_time
 from trimtab.domain.units import parse_quantity
 from trimtab.simulation.model import Parameters, PodGroups, answers, step
 from trimtab.simulation.scenario import Scenario, SimulatedService

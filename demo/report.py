@@ -17,7 +17,7 @@ from demo.policies import THRESHOLD_SECONDS
 from demo.story import Story
 from trimtab.adapters.kube import JsonObject
 from trimtab.domain.series import FloatArray
-from trimtab.domain.status import format_time, parse_time
+from trimtab.domain.status_types import format_time, parse_time
 
 _SHOWN_P99_MS: Final = 600.0
 """Where plots of latency end: what lies beyond is beyond the threshold in any case."""

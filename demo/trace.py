@@ -27,7 +27,7 @@ from demo.stage import StageError
 from demo.watching import Watch
 from trimtab.adapters.kube import JsonObject
 from trimtab.domain.series import FloatArray
-from trimtab.domain.status import format_time
+from trimtab.domain.status_types import format_time
 from trimtab.simulation.arrivals import Trace
 from trimtab.simulation.behaviour import ServiceModel
 from trimtab.simulation.csvtrace import Playback, TraceError, read_trace

@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 from kubernetes import client, config
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling, Scheduling
@@ -33,6 +34,9 @@ _SHARED_FOLDER = "TRIMTAB_TESTS_SHARED_FOLDER"
 _WANTED, _READY, _FAILED = "wanted", "ready.json", "failed.txt"
 _POLL_SECONDS = 0.1
 _TO_ONE_WORKER = ("adapters_prometheus", "chart")
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes says what else the machine does
+settings.load_profile("untimed")
 
 
 class _Keeper:

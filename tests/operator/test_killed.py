@@ -34,7 +34,7 @@ from tests.operator.acting import (
 from tests.operator.audit import Audit
 from tests.operator.gate import Gate, Hold, Request, to_run_status, to_scale, to_template
 from trimtab.adapters.kube import JsonObject
-from trimtab.domain.status import parse_time
+from trimtab.domain.status_types import parse_time
 
 pytestmark = pytest.mark.cluster
 

@@ -11,7 +11,7 @@ import structlog
 from trimtab.adapters.kube import KubeClient, KubeError
 from trimtab.domain.objects import Policy, Run
 from trimtab.domain.policy import GROUP, VERSION
-from trimtab.domain.status import format_time
+from trimtab.domain.status_types import format_time
 
 _LIMIT = 4096
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from trimtab.adapters.kube import JsonObject, KubeClient
 from trimtab.domain.objects import Policy, Run, parse_policy, parse_run
 from trimtab.domain.policy import GROUP, VERSION
-from trimtab.domain.status import StatusModel
+from trimtab.domain.status_types import StatusModel
 
 POLICIES: Final = "performancepolicies"
 RUNS: Final = "optimizationruns"

@@ -14,7 +14,7 @@ from trimtab.adapters.signals_kube import Signal
 from trimtab.adapters.signals_requests import SignalRequest, objective_name
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.series import FloatArray, Series, empty
-from trimtab.domain.status import format_time
+from trimtab.domain.status_types import format_time
 
 _CONTAINER = "container"
 

@@ -11,7 +11,8 @@ from trimtab.domain.choices import TargetKind
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.run_status import RunStatus
-from trimtab.domain.status import ContainerSize, PolicyStatus, parse_time
+from trimtab.domain.status import ContainerSize, PolicyStatus
+from trimtab.domain.status_types import parse_time
 
 
 @dataclass(frozen=True, slots=True)

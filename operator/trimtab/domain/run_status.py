@@ -8,7 +8,8 @@ from pydantic import Field
 
 from trimtab.domain.rules import list_map
 from trimtab.domain.run import Phase, VerdictResult
-from trimtab.domain.status import Condition, Name, Number, OperatingPoint, Phrase, Sentence, Snapshot, StatusModel, Time
+from trimtab.domain.status import Condition, OperatingPoint, Snapshot
+from trimtab.domain.status_types import Name, Number, Phrase, Sentence, StatusModel, Time
 
 
 class FieldChange(StatusModel):

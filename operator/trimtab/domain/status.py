@@ -2,67 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from trimtab.domain.insights import (
+    AdviceState,
+    AnomaliesState,
+    BudgetState,
+    CapacityPlanState,
+    HealthState,
+    ModelChangeState,
+    PatternState,
+    ScoreState,
+    WarningState,
+)
 from trimtab.domain.rules import list_map
-
-
-class StatusModel(BaseModel):
-    """Base of what only the operator writes; unknown fields of a newer version are ignored."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="ignore",
-        use_attribute_docstrings=True,
-    )
-
-
-def format_time(seconds: float) -> str:
-    """RFC 3339 in UTC, whole seconds.
-
-    >>> format_time(0)
-    '1970-01-01T00:00:00Z'
-    """
-    return datetime.fromtimestamp(round(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse_time(text: str | float) -> float:
-    """Unix seconds of an RFC 3339 time; ValueError when it is none."""
-    if isinstance(text, int | float):
-        return float(text)
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-Time = Annotated[
-    float,
-    BeforeValidator(parse_time),
-    PlainSerializer(format_time, return_type=str),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
-"""Unix seconds; written as RFC 3339."""
-
-
-def _cut(limit: int) -> Callable[[Any], Any]:
-    """Cuts a longer text: a status is still told when a message is too long for it."""
-    return lambda text: text if not isinstance(text, str) or len(text) <= limit else text[: limit - 1] + "…"
-
-
-Number = Annotated[str, BeforeValidator(_cut(32)), Field(max_length=32)]
-"""A number or an amount as text; empty when it is not known."""
-Name = Annotated[str, BeforeValidator(_cut(253)), Field(max_length=253)]
-"""A name, a word or a key."""
-Phrase = Annotated[str, BeforeValidator(_cut(512)), Field(max_length=512)]
-"""A cell of a table, or a short reason."""
-Sentence = Annotated[str, BeforeValidator(_cut(1024)), Field(max_length=1024)]
-"""A message for a person."""
+from trimtab.domain.status_types import Name, Number, Phrase, Sentence, StatusModel, Time
 
 
 class Condition(StatusModel):
@@ -139,6 +96,10 @@ class Summary(StatusModel):
     """What is recommended, such as cpu 500m→350m."""
     peak: Phrase = ""
     """Highest demand foreseen over the horizon."""
+    anomalies: Phrase = ""
+    """Anomalies that go on, such as LevelShift of load; none otherwise."""
+    outlook: Phrase = ""
+    """The soonest early warning, such as latency-p99 in 25m; else the reliability."""
     savings: Phrase = ""
     """Cost that the recommendation saves a month."""
 
@@ -173,6 +134,12 @@ class ForecastState(StatusModel):
     """Backtest error relative to seasonal naive; 100 is as good as that."""
     reason: Sentence = ""
     """Why this model was chosen."""
+    drift: Name = "None"
+    """Whether the demand has left what the model learned: None, Warning, Drifted or Recovering."""
+    drift_message: Phrase = ""
+    """What drifted, since when, and what is done about it."""
+    changes: list[ModelChangeState] = Field(default_factory=list, max_length=5)
+    """The latest changes of the model, newest first."""
 
 
 class TrendState(StatusModel):
@@ -182,6 +149,12 @@ class TrendState(StatusModel):
     """Rising, Falling or Steady."""
     percent_per_hour: Number = ""
     """Slope in percent of the mean an hour."""
+    lower_percent_per_hour: Number = ""
+    """Lower end of the slope's 95 % interval."""
+    upper_percent_per_hour: Number = ""
+    """Upper end of the slope's 95 % interval."""
+    changed: Time | None = None
+    """Time of the latest change point; absent when there is none."""
 
 
 class Season(StatusModel):
@@ -296,6 +269,9 @@ class ConditionType(StrEnum):
     FORECAST_RELIABLE = "ForecastReliable"
     PROGRESSING = "Progressing"
     CONFLICTED = "Conflicted"
+    HEALTHY = "Healthy"
+    ANOMALY = "Anomaly"
+    EARLY_WARNING = "EarlyWarning"
 
 
 class PolicyStatus(StatusModel):
@@ -304,7 +280,8 @@ class PolicyStatus(StatusModel):
     observed_generation: int = 0
     """Generation of the spec that this status speaks of."""
     conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("type"))
-    """Conditions by type: Ready, DataAvailable, ObjectivesMet, ForecastReliable, Progressing, Conflicted."""
+    """Conditions by type: Ready, DataAvailable, ObjectivesMet, ForecastReliable, Progressing, Conflicted, Healthy,
+    Anomaly, EarlyWarning."""
     summary: Summary = Summary()
     """Ready-made cells for kubectl get."""
     objectives: list[ObjectiveState] = Field(default_factory=list, max_length=16)
@@ -315,6 +292,24 @@ class PolicyStatus(StatusModel):
     """Periods found in the demand."""
     forecast: ForecastState | None = None
     """Demand foreseen over the horizon."""
+    health: HealthState | None = None
+    """How well the workload does; absent without anything to judge it by."""
+    anomalies: AnomaliesState | None = None
+    """Unusual stretches of its signals."""
+    patterns: list[PatternState] = Field(default_factory=list, max_length=4)
+    """Habits of the demand."""
+    reliability: ScoreState | None = None
+    """Probability that all objectives hold over the horizon."""
+    performance: ScoreState | None = None
+    """Margin to the objectives that is expected over the horizon."""
+    warnings: list[WarningState] = Field(default_factory=list, max_length=4)
+    """Objectives that are about to be breached, the soonest first."""
+    budgets: list[BudgetState] = Field(default_factory=list, max_length=8)
+    """Error budgets of objectives with an SLO."""
+    capacity_plan: CapacityPlanState | None = None
+    """What will be needed in days to months."""
+    advice: list[AdviceState] = Field(default_factory=list, max_length=5)
+    """What else is recommended, the most worthwhile first."""
     operating_point: OperatingPoint | None = None
     """How the workload is run."""
     scaling: Scaling = Scaling()

@@ -11,7 +11,7 @@ from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, Trigger
 from trimtab.domain.run_status import FieldChange, GuardResult
-from trimtab.domain.status import format_time
+from trimtab.domain.status_types import format_time
 from trimtab.domain.units import format_duration
 from trimtab.planning import changes as fields
 from trimtab.planning.ownership import claim

@@ -15,7 +15,7 @@ from trimtab.domain.objects import InvalidSpec, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec, VerdictResult
 from trimtab.domain.run_status import Applied, FieldChange, GuardResult, Plan, Rollback, Verdict
-from trimtab.domain.status import format_time
+from trimtab.domain.status_types import format_time
 from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
 from trimtab.planning.steps import (

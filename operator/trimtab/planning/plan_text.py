@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from trimtab.domain.run import Trigger
-from trimtab.domain.status import format_time
+from trimtab.domain.status_types import format_time
 from trimtab.domain.units import format_cpu, format_memory, format_number
 from trimtab.planning import changes as fields
 from trimtab.planning.options import Option, PlanInputs, changes_to

@@ -16,7 +16,8 @@ from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase
-from trimtab.domain.status import PolicyStatus, Scaling, ScalingStep, ScalingToday, parse_time
+from trimtab.domain.status import PolicyStatus, Scaling, ScalingStep, ScalingToday
+from trimtab.domain.status_types import parse_time
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning.following import Follow, FollowInputs, follow
 from trimtab.planning.holding import accepted_value, newer_value, released, written_back

@@ -16,7 +16,8 @@ from rich.tree import Tree
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase
-from trimtab.domain.status import Condition, format_time
+from trimtab.domain.status import Condition
+from trimtab.domain.status_types import format_time
 
 _PHASE_STYLE: Final = {
     Phase.SUCCEEDED: "green",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trimtab.domain.status import parse_time
+from trimtab.domain.status_types import parse_time
 from trimtab.domain.units import parse_quantity
 
 JsonObject = dict[str, Any]
