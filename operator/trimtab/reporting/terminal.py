@@ -16,8 +16,9 @@ from rich.tree import Tree
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase
-from trimtab.domain.status import Condition
+from trimtab.domain.status import Condition, TrendState
 from trimtab.domain.status_types import format_time
+from trimtab.reporting.terminal_insights import insights
 
 _PHASE_STYLE: Final = {
     Phase.SUCCEEDED: "green",
@@ -36,7 +37,16 @@ def overview(policies: Iterable[Policy], runs: Iterable[Run], *, namespaced: boo
     for run in sorted(runs, key=lambda run: run.created_at):
         by_policy.setdefault((run.namespace, run.policy_name), []).append(run)
     ordered = sorted(policies, key=lambda policy: policy.key)
-    header = (*(("NAMESPACE",) if namespaced else ()), "NAME", "TARGET", "MODE", "REPLICAS", "OBJECTIVES", "AGE")
+    header = (
+        *(("NAMESPACE",) if namespaced else ()),
+        "NAME",
+        "TARGET",
+        "MODE",
+        "HEALTH",
+        "REPLICAS",
+        "OBJECTIVES",
+        "AGE",
+    )
     rows = [_policy_cells(policy, namespaced, now) for policy in ordered]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines: list[RenderableType] = [Text(_aligned(header, widths), style="bold", no_wrap=True)]
@@ -56,6 +66,7 @@ def explanation(policy: Policy, runs: Sequence[Run]) -> RenderableType:
     if not status.conditions:
         return Group(*parts, Text("not evaluated yet: is the operator running?", style="yellow"))
     parts += [_facts(policy, policy.spec), Text(), Text("Conditions", style="bold"), _conditions(status.conditions)]
+    parts += insights(status)
     if status.recommendation is not None:
         parts += [Text(), Text("What would be done, and why", style="bold"), Text(status.recommendation.reason)]
         if status.summary.change:
@@ -114,12 +125,13 @@ def age(seconds: float) -> str:
 def _policy_cells(policy: Policy, namespaced: bool, now: float) -> tuple[str, ...]:
     cells = (policy.namespace, policy.name) if namespaced else (policy.name,)
     if isinstance(policy.spec, InvalidSpec):
-        return (*cells, "", "", "", "", age(now - policy.created_at))
+        return (*cells, "", "", "", "", "", age(now - policy.created_at))
     target, summary = policy.spec.target_ref, policy.status.summary
     return (
         *cells,
         f"{target.kind.value.lower()}/{target.name}",
         policy.spec.mode.value,
+        str(policy.status.health.score) if policy.status.health else "",
         summary.replicas,
         summary.objectives,
         age(now - policy.created_at),
@@ -162,7 +174,7 @@ def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:
     ]
     rows += [(one.name, f"{one.value or '-'} ({one.threshold}) {one.state}") for one in status.objectives]
     if status.trend is not None:
-        rows.append(("trend", f"{status.trend.direction}, {status.trend.percent_per_hour or '0'} % an hour"))
+        rows.append(("trend", _trend(status.trend)))
     if status.seasonality:
         rows.append(
             ("seasons", ", ".join(f"{one.period} ({one.strength_percent} % strong)" for one in status.seasonality))
@@ -172,6 +184,9 @@ def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:
         at = f" at {format_time(forecast.peak_at)}" if forecast.peak_at else ""
         rows.append(("forecast", f"{forecast.model}: peak {forecast.peak} ({forecast.lower} to {forecast.upper}){at}"))
         rows.append(("", forecast.reason))
+        if forecast.drift != "None":
+            rows.append(("drift", f"{forecast.drift}: {forecast.drift_message}"))
+        rows += [("model", f"{one.from_}→{one.to} at {format_time(one.at)}: {one.reason}") for one in forecast.changes]
     if status.operating_point is not None:
         point = status.operating_point
         source = f" from run {point.from_}" if point.from_ else ""
@@ -187,6 +202,13 @@ def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:
     for name, text in rows:
         table.add_row(name, escape(text))
     return table
+
+
+def _trend(trend: TrendState) -> str:
+    text = f"{trend.direction}, {trend.percent_per_hour or '0'} % an hour"
+    if trend.lower_percent_per_hour and trend.upper_percent_per_hour:
+        text += f" ({trend.lower_percent_per_hour} to {trend.upper_percent_per_hour})"
+    return f"{text}, changed at {format_time(trend.changed)}" if trend.changed is not None else text
 
 
 def _conditions(conditions: Iterable[Condition]) -> RenderableType:
