@@ -1,14 +1,41 @@
-"""Metrics of the operator itself, under the names that people graph for controllers already."""
+"""Metrics of the operator itself, under the names that people graph for controllers, and figures of policies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 _CONTROLLER = "performancepolicy"
+
+Figures = Mapping[str, Mapping[str, float]]
+"""Values of one policy by gauge, each by its own label's value; by ``""`` where a gauge has no label of its own."""
+
+GAUGES: Final[dict[str, tuple[str, str]]] = {
+    "replicas": ("Replicas by kind: current, wanted", "kind"),
+    "demand": ("Demand by kind: now, peak foreseen", "kind"),
+    "objective_met": ("1 while the objective is met", "objective"),
+    "health_score": ("Health of the workload, 0 to 100", ""),
+    "anomalies_active": ("Anomalies that go on, by severity", "severity"),
+    "forecast_error_percent_of_naive": ("Backtest error of the forecast over that of the naive one", ""),
+    "forecast_drifted": ("1 while the demand has left what the model learned, by kind of drift", "kind"),
+    "reliability_percent": ("Probability that the objective holds over the horizon", "objective"),
+    "performance_score": ("Margin to the objectives expected over the horizon, 0 to 100", ""),
+    "seconds_to_breach": ("Time until a breach is expected; absent without an early warning", "objective"),
+    "error_budget_remaining_percent": ("Share of the error budget that is left", "objective"),
+    "error_budget_burn_rate": (
+        "Speed at which the budget is spent over an hour; 1 lasts one window",
+        "objective",
+    ),
+    "advised_monthly_saving": ("Saving a month that is advised, by kind of advice", "kind"),
+}
+"""Help and own label of each gauge. Its full name is ``trimtab_`` and the key; its labels: namespace, policy, this."""
 
 
 class Telemetry:
@@ -16,6 +43,8 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._policies = _Policies()
+        self.registry.register(self._policies)
         self._reconciled = Counter(
             "controller_runtime_reconcile", "Evaluations of policies", ["controller", "result"], registry=self.registry
         )
@@ -30,14 +59,11 @@ class Telemetry:
             "trimtab_workload_writes", "Patches of workloads", ["namespace", "purpose"], registry=self.registry
         )
         self._runs = Counter("trimtab_runs", "Runs that ended", ["namespace", "phase"], registry=self.registry)
-        self._replicas = Gauge(
-            "trimtab_replicas", "Replicas by kind", ["namespace", "policy", "kind"], registry=self.registry
+        self._anomalies = Counter(
+            "trimtab_anomalies", "Anomalies that began", ["namespace", "kind", "severity"], registry=self.registry
         )
-        self._demand = Gauge(
-            "trimtab_demand", "Demand now and foreseen", ["namespace", "policy", "kind"], registry=self.registry
-        )
-        self._objective = Gauge(
-            "trimtab_objective_met", "1 while met", ["namespace", "policy", "objective"], registry=self.registry
+        self._model_changes = Counter(
+            "trimtab_model_changes", "Forecast models that were replaced", ["namespace"], registry=self.registry
         )
         self._heartbeat = Gauge(
             "trimtab_scheduler_last_round_timestamp_seconds", "When the last round ended", registry=self.registry
@@ -76,19 +102,40 @@ class Telemetry:
         """A run ended."""
         self._runs.labels(namespace, phase).inc()
 
-    def show(
-        self,
-        namespace: str,
-        policy: str,
-        *,
-        replicas: dict[str, float],
-        demand: dict[str, float],
-        objectives: dict[str, bool],
-    ) -> None:
-        """Figures of one policy."""
-        for kind, value in replicas.items():
-            self._replicas.labels(namespace, policy, kind).set(value)
-        for kind, value in demand.items():
-            self._demand.labels(namespace, policy, kind).set(value)
-        for name, met in objectives.items():
-            self._objective.labels(namespace, policy, name).set(1 if met else 0)
+    def anomaly_began(self, namespace: str, kind: str, severity: str) -> None:
+        """An anomaly was called."""
+        self._anomalies.labels(namespace, kind, severity).inc()
+
+    def model_changed(self, namespace: str) -> None:
+        """A forecast model was replaced."""
+        self._model_changes.labels(namespace).inc()
+
+    def show(self, namespace: str, policy: str, figures: Figures) -> None:
+        """Figures of one policy, instead of those shown before. Raises KeyError for one that `GAUGES` does not have."""
+        unknown = figures.keys() - GAUGES.keys()
+        if unknown:
+            raise KeyError(f"no such gauge: {', '.join(sorted(unknown))}")
+        self._policies.figures[namespace, policy] = figures
+
+    def keep_only(self, policies: Iterable[tuple[str, str]]) -> None:
+        """Forget the figures of policies that are not among these (namespace, name)."""
+        wanted = set(policies)
+        self._policies.figures = {key: value for key, value in self._policies.figures.items() if key in wanted}
+
+
+class _Policies(Collector):
+    """The newest figures of each policy; one that is gone leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self.figures: dict[tuple[str, str], Figures] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        seen = list(self.figures.items())
+        for name, (text, label) in GAUGES.items():
+            labels = ["namespace", "policy", *([label] if label else [])]
+            family = GaugeMetricFamily(f"trimtab_{name}", text, labels=labels)
+            for key, figures in seen:
+                for own, value in figures.get(name, {}).items():
+                    if math.isfinite(value):
+                        family.add_metric([*key, own] if label else [*key], value)
+            yield family

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final, Literal
 
 from trimtab.domain.status import Condition, PolicyStatus
@@ -61,13 +60,9 @@ def _show(services: Services, situation: Situation, outcome: Outcome) -> None:
         replicas["current"] = situation.workload.replicas
     if outcome.wanted_replicas is not None:
         replicas["wanted"] = outcome.wanted_replicas
-    demand = {"now": situation.assessment.demand} if math.isfinite(situation.assessment.demand) else {}
+    demand = {"now": situation.assessment.demand}
     if isinstance(situation.assessment.forecast, Forecast):
         demand["peak"] = float(situation.assessment.forecast.mean.max())
-    services.telemetry.show(
-        situation.policy.namespace,
-        situation.policy.name,
-        replicas=replicas,
-        demand=demand,
-        objectives={state.name: state.state != "Violated" for state in situation.assessment.objectives},
-    )
+    met = {state.name: float(state.state != "Violated") for state in situation.assessment.objectives}
+    figures = {"replicas": replicas, "demand": demand, "objective_met": met}
+    services.telemetry.show(situation.policy.namespace, situation.policy.name, figures)

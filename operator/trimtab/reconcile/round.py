@@ -268,6 +268,7 @@ class Reconciler:
         for uid in self._remembered.keys() - known:
             del self._remembered[uid]
         self._services.metrics.keep_only(known)
+        self._services.telemetry.keep_only(self._world.policies)
 
     def _is_to_write(self, spec: PolicySpec, remembered: Remembered, status: PolicyStatus) -> bool:
         """At once where something happened; volatile figures at most every five minutes or intervals."""
