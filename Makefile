@@ -6,10 +6,13 @@ STAMP := .venv/.synced
 CLUSTER ?= default
 # Tests mostly wait for clusters, so there are more of them at a time than processors.
 WORKERS ?= 4
+# Many small problems: threads of the linear algebra get in each other's way.
+BENCH = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench
 DEMO_ARGS := $(if $(TRACE),--trace $(TRACE),)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries test test-unit check demo bench-assess cluster-up cluster-down generate lock format clean
+.PHONY: help setup binaries test test-unit check demo cluster-up cluster-down bench-assess bench-anomaly \
+	bench-forecast bench-drift bench-watching bench-outlook bench-patterns bench-store generate lock format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -49,7 +52,28 @@ demo: binaries ## The whole story on a real API server and Prometheus; TRACE=fil
 	$(BIN)/python -m demo $(DEMO_ARGS)
 
 bench-assess: $(STAMP) ## What the analysis of a workload costs
-	$(BIN)/python -m bench.assess
+	$(BENCH).assess
+
+bench-anomaly: $(STAMP) ## Anomaly scores on the 58 files of NAB, by its own scoring; ARGS=--quick for less
+	$(BENCH).anomaly $(ARGS)
+
+bench-forecast: $(STAMP) ## Forecasts of real traces, beside AutoTheta, AutoETS and seasonal naive
+	$(BENCH).forecast $(ARGS)
+
+bench-drift: $(STAMP) ## Drift found and remedied, beside river's detectors
+	$(BENCH).drift $(ARGS)
+
+bench-watching: $(STAMP) ## False alarms a week, what is found, and whether its kind is right
+	$(BENCH).watching $(ARGS)
+
+bench-outlook: $(STAMP) ## Early warnings and reliability against what then happened
+	$(BENCH).outlook $(ARGS)
+
+bench-patterns: $(STAMP) ## Seasons, change points and habits found in simulated demand
+	$(BENCH).patterns $(ARGS)
+
+bench-store: $(STAMP) ## Size and speed of the analytics store
+	$(BENCH).store $(ARGS)
 
 cluster-up: binaries ## Start a cluster of our own and print its addresses
 	$(BIN)/python -m cluster up --name $(CLUSTER)

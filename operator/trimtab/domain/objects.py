@@ -116,6 +116,8 @@ class Workload:
     rolled_out: bool
     max_surge: int
     """Pods that a rollout replaces at a time, at least 1."""
+    template: str = ""
+    """Digest of the pod template without its resources: another one is a deploy."""
 
 
 def parse_policy(body: dict[str, Any]) -> Policy:
