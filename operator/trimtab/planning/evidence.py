@@ -1,0 +1,127 @@
+"""Evidence: what a workload's history says by itself, before anything is foreseen or planned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from trimtab.analytics.quality import DataProblem, Quality, plausible
+from trimtab.analytics.quality import assess as assess_quality
+from trimtab.domain.choices import OnNoTraffic
+from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.objectives import Objective
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.series import FloatArray, Series
+from trimtab.domain.status import ObjectiveState
+from trimtab.domain.units import format_number
+from trimtab.planning.learning import on_grid
+from trimtab.planning.rightsizing import Usage
+
+_PROFILE_POINTS: Final = 40
+_NO_TRAFFIC_SHARE: Final = 1e-3
+
+
+def plausible_history(history: WorkloadHistory) -> WorkloadHistory:
+    """The history without values that cannot be, which would spoil all that is learned for as long as it reaches."""
+    return replace(
+        history,
+        load=plausible(history.load),
+        cpu_cores={name: plausible(series) for name, series in history.cpu_cores.items()},
+        memory_bytes={name: plausible(series) for name, series in history.memory_bytes.items()},
+        objectives={name: plausible(series, None) for name, series in history.objectives.items()},
+    )
+
+
+def quality_of(
+    spec: PolicySpec, history: WorkloadHistory, failures: Mapping[str, str], now: float, *, partial: bool
+) -> Quality:
+    """Quality of the demand, and of the signals that every decision needs beside it.
+
+    ``failures`` says why a signal could not be read, ``partial`` that an answer was.
+    """
+    guard = spec.guardrails
+    quality = assess_quality(
+        history.load,
+        now,
+        max_age_seconds=guard.max_data_age,
+        min_history_seconds=guard.min_history,
+    )
+    load = "load" if spec.metrics.load is not None else "cpu"
+    failed = [f"{name}: {failures[name]}" for name in (load, "replicas") if name in failures]
+    if partial:
+        failed.append("Prometheus gave a partial answer")
+    if failed and quality.problem is DataProblem.STALE:
+        return replace(quality, message=f"{quality.message} {failed[0]}")
+    if failed:
+        return replace(quality, problem=DataProblem.NO_DATA, message=failed[0])
+    return quality
+
+
+def objective_state(
+    objective: Objective, history: WorkloadHistory, quality: Quality, now: float, spec: PolicySpec
+) -> ObjectiveState:
+    """An objective as last seen, judged only on fresh data."""
+    series = history.objectives.get(objective.name)
+    threshold = ("≤ " if objective.max is not None else "≥ ") + format_number(objective.threshold)
+    last = series.last() if series is not None else None
+    fresh = last is not None and now - last[0] <= spec.guardrails.max_data_age
+    if last is not None and fresh:
+        value = last[1]
+        state = "Violated" if objective.violated(value) else "Met"
+        return ObjectiveState(name=objective.name, value=format_number(value), threshold=threshold, state=state)
+    idle = quality.ok and (seen := history.load.last()) is not None and seen[1] <= idle_below(history.load)
+    if idle and objective.on_no_traffic is OnNoTraffic.MET:
+        return ObjectiveState(name=objective.name, threshold=threshold, state="NoTraffic")
+    return ObjectiveState(name=objective.name, threshold=threshold, state="Unknown")
+
+
+def idle_below(load: Series) -> float:
+    """Load at or below which a workload counts as idle: a thousandth of the largest seen."""
+    finite = load.values[np.isfinite(load.values)]
+    return float(finite.max()) * _NO_TRAFFIC_SHARE if finite.size else 0.0
+
+
+def cpu_per_load(history: WorkloadHistory) -> float:
+    """Median of CPU usage over load where there is load."""
+    if len(history.load) == 0 or not history.cpu_cores:
+        return math.nan
+    used = np.sum([on_grid(history.load, series) for series in history.cpu_cores.values()], axis=0)
+    load = history.load.values
+    busy = np.isfinite(used) & np.isfinite(load) & (load > max(idle_below(history.load), 0.0)) & (used > 0)
+    return float(np.median(used[busy] / load[busy])) if busy.sum() >= 3 else math.nan
+
+
+def usage_of(spec: PolicySpec, history: WorkloadHistory, now: float) -> dict[str, Usage]:
+    """Usage by container; unknown where the newest samples are old or cannot be true."""
+
+    def sound(series: Series | None) -> Series | None:
+        if series is None or not len(series):
+            return None
+        age = spec.guardrails.max_data_age
+        return series if assess_quality(series, now, max_age_seconds=age, min_history_seconds=0.0).ok else None
+
+    found: dict[str, Usage] = {}
+    for name in sorted({*history.cpu_cores, *history.memory_bytes}):
+        cpu, memory = sound(history.cpu_cores.get(name)), sound(history.memory_bytes.get(name))
+        cpu_p95 = math.nan
+        if cpu is not None:
+            a_pod = cpu.values / np.maximum(on_grid(cpu, history.replicas), 1.0)
+            a_pod = a_pod[np.isfinite(a_pod)]
+            cpu_p95 = float(np.quantile(a_pod, 0.95)) if a_pod.size else math.nan
+        peak = math.nan
+        if memory is not None:
+            peak = float(np.nanmax(memory.values))
+        found[name] = Usage(cpu_p95, peak)
+    return found
+
+
+def profile_of(finite: FloatArray) -> tuple[float, ...]:
+    """Forty quantiles of the demand, in ascending order; empty without any."""
+    if finite.size == 0:
+        return ()
+    points = (np.arange(_PROFILE_POINTS) + 0.5) / _PROFILE_POINTS
+    return tuple(float(value) for value in np.quantile(finite, points))
