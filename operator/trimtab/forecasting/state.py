@@ -44,22 +44,25 @@ class FittedState:
     reason: str
     reliable: bool
 
+    @property
+    def lasts_seconds(self) -> float:
+        """Age up to which the state is used: a quarter of the shortest season, at most an hour; without a season 60
+        steps, or 10 while the forecast is not reliable.
+        """
+        shortest = min((one.period_seconds for one in self.seasons), default=math.inf)
+        unseasonal = self.step_seconds * (60 if self.reliable else 10)
+        return min(shortest / 4.0, 3600.0 if self.seasons else unseasonal)
+
     def outdated(
         self, now: float, step_seconds: float, horizon_seconds: float, asked: str, reselect_seconds: float | None
     ) -> bool:
-        """Whether another selection is due: too old, from the future, or made for another question.
-
-        Without ``reselect_seconds`` the age allowed is a quarter of the shortest season, at most an hour; without a
-        season 60 steps, or 10 while the forecast is not reliable.
+        """Whether another selection is due: older than ``reselect_seconds`` (without it, than :attr:`lasts_seconds`),
+        from the future, or made for another question.
         """
-        if reselect_seconds is None:
-            shortest = min((one.period_seconds for one in self.seasons), default=math.inf)
-            reselect_seconds = min(
-                shortest / 4.0, 3600.0 if self.seasons else step_seconds * (60 if self.reliable else 10)
-            )
+        lasts_seconds = self.lasts_seconds if reselect_seconds is None else reselect_seconds
         near = 1.0 / HORIZON_FACTOR <= horizon_seconds / self.horizon_seconds <= HORIZON_FACTOR
         same = near and (self.asked, self.step_seconds) == (asked, step_seconds)
-        return not same or not 0.0 <= now - self.chosen_at < reselect_seconds
+        return not same or not 0.0 <= now - self.chosen_at < lasts_seconds
 
 
 def select(thinned: Thinned, step_seconds: float, now: float, horizon_seconds: float, asked: str) -> FittedState:
