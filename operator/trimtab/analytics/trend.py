@@ -50,22 +50,30 @@ class NoTrend:
 
 
 def trend(
-    series: Series, periods_seconds: Sequence[float] = (), *, confidence: float = 0.95, least_percent: float = 1.0
+    series: Series,
+    periods_seconds: Sequence[float] = (),
+    *,
+    confidence: float = 0.95,
+    least_percent: float = 1.0,
+    since: float | None = None,
 ) -> Trend | NoTrend:
     """Theil-Sen slope of ``series`` without the seasons ``periods_seconds``, and its rank interval.
 
-    The series is cut into at most 100 blocks, each its median, so that 10,000 samples cost about a millisecond. The
-    interval takes Kendall's variance, widened for autocorrelation of the residuals. A change over the whole series of
-    less than ``least_percent`` of the level is Steady. Sources: Sen 1968; Yue and Wang 2004.
+    With ``since``, such as the last change point, only samples from that time on have a slope, while the seasons are
+    still those of the whole series. What counts is cut into at most 100 blocks, each its median, so that 10,000
+    samples cost about a millisecond. The interval takes Kendall's variance, widened for autocorrelation of the
+    residuals. A change over all that counts of less than ``least_percent`` of the level is Steady. Sources: Sen 1968;
+    Yue and Wang 2004.
 
     >>> result = trend(Series(0.0, 60.0, 100.0 + np.arange(120.0)))
     >>> result.direction.value, round(result.slope_per_hour, 6), round(result.percent_per_hour, 1)
     ('Rising', 60.0, 37.6)
     """
-    present = int(np.isfinite(usable(series.values)).sum())
+    recent = series if since is None or not math.isfinite(since) else series.between(since, series.end)
+    present = int(np.isfinite(usable(recent.values)).sum())
     if present < FEWEST_SAMPLES:
         return NoTrend(f"{present} samples; at least {FEWEST_SAMPLES} are needed")
-    place, heights = _blocks(_without_seasons(series, periods_seconds))
+    place, heights = _blocks(without_seasons(series, periods_seconds)[len(series) - len(recent) :])
     if heights.size < FEWEST_SAMPLES:
         return NoTrend(f"samples in {heights.size} parts of the time; at least {FEWEST_SAMPLES} are needed")
     first, second = np.triu_indices(heights.size, 1)
@@ -86,10 +94,12 @@ def trend(
     return Trend(direction, slope * per_hour, lower, upper, percent if math.isfinite(percent) else 0.0)
 
 
-def _without_seasons(series: Series, periods_seconds: Sequence[float]) -> FloatArray:
-    """Values without the mean profile of each period that was seen twice; NaN where missing."""
+def without_seasons(series: Series, periods_seconds: Sequence[float]) -> FloatArray:
+    """Values (n,) without the mean profile of each period that was seen twice; NaN where missing."""
     values = usable(series.values)
     filled = bridge(series)
+    if not filled.known.any():
+        return values
     place = np.linspace(-1.0, 1.0, len(series))
     low, high = np.quantile(filled.values[filled.known], [0.01, 0.99])
     rest = np.clip(filled.values, low, high)
