@@ -75,6 +75,10 @@ def operator(
     metrics_port: Annotated[int | None, typer.Option(help="Port of the operator's metrics; 0 for none.")] = None,
     health_port: Annotated[int | None, typer.Option(help="Port of /healthz; 0 for none.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes for the analysis.")] = None,
+    store_url: Annotated[
+        str | None,
+        typer.Option(help="SQLAlchemy URL of the store, default a file in ~/.local/state; none for memory only."),
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
     kubeconfig: Kubeconfig = None,
@@ -93,6 +97,7 @@ def operator(
         "metrics_port": metrics_port,
         "health_port": health_port,
         "workers": workers,
+        "store_url": store_url,
         "log_format": log_format,
         "log_level": log_level,
         "kubeconfig": kubeconfig,

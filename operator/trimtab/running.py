@@ -14,7 +14,8 @@ import structlog
 from aiohttp import web
 
 from trimtab import handlers
-from trimtab.settings import Settings
+from trimtab.adapters.store_engine import shown
+from trimtab.settings import NO_STORE, Settings
 from trimtab.wiring import Operator, operator
 
 _STALLED_SECONDS: Final = 120.0
@@ -36,6 +37,7 @@ async def run(settings: Settings) -> None:
             policies=len(running.world.policies),
             namespaces=list(settings.namespaces) or "all",
             prometheus=settings.prometheus_url,
+            store=settings.store_url if settings.store_url == NO_STORE else shown(settings.store_url),
         )
         ready = asyncio.Event()
         watches = asyncio.create_task(_watch(settings, running, stop, ready))

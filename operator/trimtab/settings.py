@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from trimtab.adapters.store_engine import check_url
+from trimtab.domain.units import Duration
+
+NO_STORE = "none"
+
+
+def default_store_url() -> str:
+    """A file where programs keep their state: below ``XDG_STATE_HOME``, or ``~/.local/state``."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    folder = Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "state"
+    return f"sqlite:///{folder / 'trimtab' / 'trimtab.db'}"
 
 
 class Settings(BaseSettings):
@@ -38,10 +51,25 @@ class Settings(BaseSettings):
     """Port of /healthz; 0 for none."""
     workers: int = Field(1, ge=0, le=64)
     """Processes for the analysis; 0 runs it in the operator's own."""
+    store_url: str = Field(default_factory=default_store_url)
+    """SQLAlchemy URL of the analytics store; none keeps everything in memory."""
+    store_interval_seconds: float = Field(60.0, gt=0)
+    """Samples are stored at most so often."""
+    store_state_interval_seconds: float = Field(300.0, gt=0)
+    """What was learned of a policy is stored at most so often, and at the end."""
+    store_retention: Duration = Field("2160h", validate_default=True, gt=0)
+    """How long anomalies and changes of models are kept."""
     log_format: str = Field("json", pattern="^(json|console)$")
     """json or console."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """Least severity that is logged."""
+
+    @field_validator("store_url")
+    @classmethod
+    def _openable(cls, url: str) -> str:
+        if url != NO_STORE:
+            check_url(url)
+        return url
 
     @model_validator(mode="after")
     def _scope(self) -> Self:

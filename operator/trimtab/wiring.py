@@ -12,15 +12,17 @@ from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.prometheus_connection import PrometheusSettings
 from trimtab.adapters.resources import Resources
+from trimtab.adapters.store import Store
+from trimtab.adapters.store_telemetry import StoreTelemetry
 from trimtab.adapters.telemetry import Telemetry
 from trimtab.adapters.workers import Workers
 from trimtab.adapters.workloads import Workloads
 from trimtab.domain.objects import Policy, Run
 from trimtab.reconcile.round import Reconciler
 from trimtab.reconcile.scheduler import Scheduler
-from trimtab.reconcile.services import Services
+from trimtab.reconcile.services import Services, StorePace
 from trimtab.reconcile.world import World
-from trimtab.settings import Settings
+from trimtab.settings import NO_STORE, Settings
 
 
 class Operator:
@@ -30,7 +32,8 @@ class Operator:
         self.namespaces = namespaces
         self.world = World()
         self.services = services
-        self.scheduler = Scheduler(Reconciler(services, self.world), self.world, services)
+        self.reconciler = Reconciler(services, self.world)
+        self.scheduler = Scheduler(self.reconciler, self.world, services)
 
     @property
     def clusterwide(self) -> bool:
@@ -106,9 +109,19 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
             telemetry=telemetry,
             scrape_interval_seconds=settings.scrape_interval_seconds,
             clock=time.time,
+            store=_store(settings, telemetry),
+            pace=StorePace(settings.store_interval_seconds, settings.store_state_interval_seconds),
         )
+        made = Operator(services, settings.namespaces)
         try:
-            yield Operator(services, settings.namespaces)
+            yield made
         finally:
+            await made.reconciler.remembering.stop()
             workers.close()
             await source.close()
+
+
+def _store(settings: Settings, telemetry: Telemetry) -> Store | None:
+    if settings.store_url == NO_STORE:
+        return None
+    return Store(settings.store_url, StoreTelemetry(telemetry.registry), time.time, settings.store_retention)

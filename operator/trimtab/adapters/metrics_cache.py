@@ -1,20 +1,26 @@
 """What was read of each policy so far, in memory, so that a round reads only what is new. Pure.
 
+What was added since it was last stored is known too (`MetricsCache.take_unsaved`), and what was stored can be put back
+after a restart (`MetricsCache.restore`), from where it then goes on.
+
 Memory: 8 bytes a sample, for (3 + objectives + 2 × containers) series of ``history / interval`` samples each. A policy
 with the default 168h at 60s, one container and two objectives has 7 series and takes 0.6 MB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from trimtab.adapters.prometheus_wire import FailureKind
 from trimtab.adapters.signals import grid_floor
-from trimtab.adapters.signals_kube import Signal
+from trimtab.adapters.signals_kube import Signal, default_query
 from trimtab.adapters.signals_requests import SignalQuery, SignalRequest, objective_name
 from trimtab.adapters.signals_results import FetchResult
 from trimtab.domain.choices import TargetKind
@@ -36,23 +42,72 @@ class _Origin(NamedTuple):
     window_seconds: float
 
 
-class _Slot(NamedTuple):
+class Slot(NamedTuple):
     """Place of a series in a history, and the signal that it is read with."""
 
     field: str
     name: str
     signal: str
 
+    @property
+    def text(self) -> str:
+        """As it is stored, and read by `parse`; only the signal may have a slash in it."""
+        return "/".join(self)
+
+    @staticmethod
+    def parse(text: str) -> Slot:
+        """Raises ValueError for a text that is none.
+
+        >>> Slot.parse(Slot("objectives", "p99", "objective/p99").text).signal
+        'objective/p99'
+        """
+        place, name, signal = text.split("/", 2)
+        if place not in _FIELDS:
+            raise ValueError(f"{text!r} is no place in a history")
+        return Slot(place, name, signal)
+
+
+_FIELDS: Final = frozenset({"load", "replicas", "cpu_size", "cpu_cores", "memory_bytes", "objectives"})
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What must be known of stored samples to go on from them."""
+
+    step_seconds: float
+    history_seconds: float
+    origins: dict[str, str]
+    """By signal, a digest of where its samples come from."""
+    read_to: dict[str, float]
+    """Time up to which each signal was read."""
+    startup_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """What is to be stored of one policy."""
+
+    readings: Readings
+    series: dict[Slot, Series]
+    since: dict[Slot, float]
+    """Time from which on each changed series is to be stored anew; one that is not in ``series`` is gone."""
+    whole: bool
+    """Nothing that was stored of this policy before holds any more."""
+
 
 @dataclass(slots=True)
 class _Entry:
     step_seconds: float
     history_seconds: float
-    series: dict[_Slot, Series] = field(default_factory=dict)
-    origins: dict[str, _Origin] = field(default_factory=dict)
+    series: dict[Slot, Series] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
     read_to: dict[str, float] = field(default_factory=dict)
     """Time up to which each signal was read."""
     startup_seconds: float | None = None
+    unsaved: dict[Slot, float] = field(default_factory=dict)
+    """Time from which on each series differs from what is stored."""
+    whole: bool = True
+    """Nothing of this entry is stored yet."""
 
 
 class MetricsCache:
@@ -70,6 +125,53 @@ class MetricsCache:
         """Forgets the policies that are not among ``uids``."""
         wanted = set(uids)
         self._entries = {uid: entry for uid, entry in self._entries.items() if uid in wanted}
+
+    def restore(self, uid: str, readings: Readings, series: Mapping[Slot, Series], now: float) -> bool:
+        """Put back what was stored of a policy that nothing was read of yet; whether it could be used.
+
+        What claims to have been read after ``now`` was written by a clock that was wrong, and is read anew. Samples
+        after ``now`` must have been left out.
+        """
+        times = [*readings.read_to.values(), *(one.end for one in series.values())]
+        sound = readings.step_seconds > 0 and all(time <= now + readings.step_seconds for time in times)
+        if uid in self._entries or not sound or readings.read_to.keys() - readings.origins.keys():
+            return False
+        self._entries[uid] = _Entry(
+            readings.step_seconds,
+            readings.history_seconds,
+            {slot: one for slot, one in series.items() if slot.signal in readings.origins},
+            dict(readings.origins),
+            dict(readings.read_to),
+            readings.startup_seconds,
+            whole=False,
+        )
+        return True
+
+    def take_unsaved(self, uid: str) -> Unsaved | None:
+        """What is not stored yet of a policy, which then counts as stored; None when there is nothing."""
+        entry = self._entries.get(uid)
+        if entry is None or not (entry.unsaved or entry.whole):
+            return None
+        readings = Readings(
+            entry.step_seconds, entry.history_seconds, dict(entry.origins), dict(entry.read_to), entry.startup_seconds
+        )
+        taken = Unsaved(readings, dict(entry.series), entry.unsaved, entry.whole)
+        entry.unsaved, entry.whole = {}, False
+        return taken
+
+    def put_back(self, uid: str, unsaved: Unsaved) -> None:
+        """It could not be stored: it is unsaved still."""
+        entry = self._entries.get(uid)
+        if entry is None:
+            return
+        entry.whole = entry.whole or unsaved.whole
+        for slot, since in unsaved.since.items():
+            entry.unsaved[slot] = min(since, entry.unsaved.get(slot, math.inf))
+
+    def nothing_is_stored(self) -> None:
+        """The store is a new one: all that is held is to be stored."""
+        for entry in self._entries.values():
+            entry.whole = True
 
     def request(self, uid: str, namespace: str, spec: PolicySpec, now: float, window_seconds: float) -> SignalRequest:
         """What is missing of a policy's history at ``now``, in unix seconds, on multiples of the policy's interval."""
@@ -104,6 +206,11 @@ class MetricsCache:
                 entry.read_to[name] = request.until
             elif entry.origins.get(name) != origin:
                 entry.read_to.pop(name, None)
+        for slot in entry.series.keys() - old.keys():
+            entry.unsaved[slot] = -math.inf
+        for slot, series in new.items():
+            since = -math.inf if slot not in old else series.start
+            entry.unsaved[slot] = min(since, entry.unsaved.get(slot, math.inf))
         entry.series = _merged(old, new, request)
         entry.origins = origins
         entry.read_to = {name: time for name, time in entry.read_to.items() if name in origins}
@@ -121,35 +228,47 @@ class MetricsCache:
         return entry
 
 
-def _origins(request: SignalRequest) -> dict[str, _Origin]:
+def _origins(request: SignalRequest) -> dict[str, str]:
     target = request.spec.target_ref
     return {
-        query.name: _Origin(query, request.namespace, target.kind, target.name, request.window_seconds)
+        query.name: _digest(_Origin(query, request.namespace, target.kind, target.name, request.window_seconds))
         for query in request.queries
     }
 
 
-def _slots(history: WorkloadHistory, spec: PolicySpec) -> dict[_Slot, Series]:
+@lru_cache(maxsize=65_536)
+def _digest(origin: _Origin) -> str:
+    """The same in every process, for as long as the same PromQL is sent."""
+    query = origin.query
+    sent = query.template
+    if sent is None:
+        sent = default_query(Signal(query.name), origin.namespace, {origin.kind: {origin.target}}, "$window", ())
+    parts = (sent, query.target_label, query.unit, query.by_container, *origin[1:3], origin.target)
+    text = "\0".join([*map(str, parts), repr(origin.window_seconds)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _slots(history: WorkloadHistory, spec: PolicySpec) -> dict[Slot, Series]:
     """The series of a history that have samples."""
     load = Signal.CPU if spec.metrics.load is None else Signal.LOAD
     slots = {
-        _Slot("load", "", load): history.load,
-        _Slot("replicas", "", Signal.REPLICAS): history.replicas,
-        _Slot("cpu_size", "", Signal.CPU_SIZE): history.cpu_size,
+        Slot("load", "", load): history.load,
+        Slot("replicas", "", Signal.REPLICAS): history.replicas,
+        Slot("cpu_size", "", Signal.CPU_SIZE): history.cpu_size,
     }
-    slots |= {_Slot("cpu_cores", name, Signal.CPU): series for name, series in history.cpu_cores.items()}
-    slots |= {_Slot("memory_bytes", name, Signal.MEMORY): series for name, series in history.memory_bytes.items()}
-    slots |= {_Slot("objectives", name, objective_name(name)): series for name, series in history.objectives.items()}
+    slots |= {Slot("cpu_cores", name, Signal.CPU): series for name, series in history.cpu_cores.items()}
+    slots |= {Slot("memory_bytes", name, Signal.MEMORY): series for name, series in history.memory_bytes.items()}
+    slots |= {Slot("objectives", name, objective_name(name)): series for name, series in history.objectives.items()}
     return {slot: series for slot, series in slots.items() if len(series)}
 
 
-def _merged(old: dict[_Slot, Series], new: dict[_Slot, Series], request: SignalRequest) -> dict[_Slot, Series]:
+def _merged(old: dict[Slot, Series], new: dict[Slot, Series], request: SignalRequest) -> dict[Slot, Series]:
     """Both on one grid, the newer samples over the older ones, cut to the length of the history."""
     step = request.step_seconds
     starts = [series.start for series in old.values()] + [_first(series) for series in new.values()]
     start = max(request.since, min(starts, default=request.until))
     count = round((request.until - start) / step) + 1
-    merged: dict[_Slot, Series] = {}
+    merged: dict[Slot, Series] = {}
     for slot in {**old, **new}:
         parts = [part[slot] for part in (old, new) if slot in part]
         values = np.full(count, np.nan)

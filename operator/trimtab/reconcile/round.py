@@ -25,6 +25,7 @@ from trimtab.reconcile.announcing import announce
 from trimtab.reconcile.following import follow_demand
 from trimtab.reconcile.judging import samples_before
 from trimtab.reconcile.remembered import Remembered
+from trimtab.reconcile.remembering import Remembering
 from trimtab.reconcile.reporting import Outcome, compose, matters, unusable
 from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make, plan_now
 from trimtab.reconcile.services import Services
@@ -59,17 +60,20 @@ class Reconciler:
         self._services = services
         self._world = world
         self._remembered: dict[str, Remembered] = {}
+        self.remembering = Remembering(services, self._remembered)
         self._slots = asyncio.Semaphore(_PARALLEL_POLICIES)
 
     async def round(self, due: list[Key]) -> dict[Key, float]:
         """Evaluate what is due; seconds until each is due again. One that fails takes no other down."""
         policies = [policy for key in due if (policy := self._world.policies.get(key)) is not None]
         self._forget_the_gone()
+        await self.remembering.restore(policies, self._remember)
         usable = await self._usable(policies)
         situations = await self._gather(usable)
         plans = await self._services.workers.map(plan_now, [situation.without_samples for situation in situations])
         await asyncio.gather(*map(self._evaluate, situations, plans))
         await self._end_orphans()
+        await self.remembering.save()
         intervals = {policy.key: self._interval(policy) for policy in policies}
         return {key: intervals.get(key, _ACTIVE_SECONDS) for key in due}
 

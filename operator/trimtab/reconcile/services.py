@@ -9,9 +9,18 @@ from trimtab.adapters.events import Events
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.resources import Resources
+from trimtab.adapters.store import Store
 from trimtab.adapters.telemetry import Telemetry
 from trimtab.adapters.workers import Workers
 from trimtab.adapters.workloads import Workloads
+
+
+@dataclass(frozen=True, slots=True)
+class StorePace:
+    """How often the store is written."""
+
+    samples_seconds: float = 60.0
+    states_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +37,6 @@ class Services:
     scrape_interval_seconds: float
     clock: Callable[[], float]
     """Unix seconds."""
+    store: Store | None = None
+    """None keeps everything in memory."""
+    pace: StorePace = StorePace()

@@ -1,0 +1,327 @@
+"""Remembering over a restart: what the rounds know goes into the store after them, and comes back before the first.
+
+Nothing here raises: without a store, or with one that fails, the operator goes on in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from types import NoneType
+from typing import Any, Final, Protocol, get_args, get_type_hints
+
+import structlog
+
+from trimtab.adapters.codec import CodecError, decode, encode, fingerprint
+from trimtab.adapters.metrics_cache import Readings, Slot, Unsaved
+from trimtab.adapters.store import Store, StoreError
+from trimtab.adapters.store_rows import Batch, ModelChange, PolicyRef, Samples, State, Stored
+from trimtab.adapters.store_samples import series_of
+from trimtab.analytics.anomaly import Anomaly
+from trimtab.domain.objects import Policy
+from trimtab.domain.series import Series
+from trimtab.planning.assessment import Known
+from trimtab.reconcile.remembered import Remembered
+from trimtab.reconcile.services import Services
+
+_READINGS: Final = "readings"
+_LOAD_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 20.0
+_STATE_BYTES_A_BATCH: Final = 32 * 2**20
+"""States beyond this wait for the next batch, so that many policies do not fill the memory."""
+_SEEN_SECONDS: Final = 3600.0
+_MOST_WAITING: Final = 10_000
+"""Anomalies and changes that wait for a store that cannot be used; the oldest go."""
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+class Changed(Protocol):
+    """A change of the model that forecasts."""
+
+    @property
+    def at(self) -> float:
+        """Unix seconds."""
+
+    @property
+    def from_(self) -> str:
+        """The model before."""
+
+    @property
+    def to(self) -> str:
+        """The model after."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was stored of one policy, as far as it can be used."""
+
+    readings: Readings | None
+    series: dict[Slot, Series]
+    known: Known | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """A batch, and what of it is to be taken back when it cannot be written."""
+
+    batch: Batch
+    unsaved: dict[str, Unsaved]
+
+
+class Remembering:
+    """Takes what the rounds know to the store, and back from it."""
+
+    def __init__(self, services: Services, remembered: dict[str, Remembered]) -> None:
+        self._services = services
+        self._store = services.store
+        self._remembered = remembered
+        self._asked: set[str] = set()
+        """Policies for which the store was asked."""
+        self._policies: dict[str, PolicyRef] = {}
+        self._seen_at: dict[str, float] = {}
+        self._states_at: dict[str, float] = {}
+        self._saved_at = services.clock()
+        self._beginnings = 0
+        self._writing: asyncio.Task[bool] | None = None
+        self._anomalies: deque[tuple[PolicyRef, Anomaly]] = deque(maxlen=_MOST_WAITING)
+        self._changes: deque[tuple[PolicyRef, ModelChange]] = deque(maxlen=_MOST_WAITING)
+
+    def anomalies_seen(self, policy: Policy, found: Iterable[Anomaly]) -> None:
+        """Anomalies that began, or that are over now: the later word on one replaces the earlier."""
+        self._anomalies.extend((_ref(policy), one) for one in found)
+
+    def models_changed(self, policy: Policy, changes: Iterable[Changed]) -> None:
+        """Changes of the model that forecasts a policy's demand; one of the same time is told once."""
+        self._changes.extend(
+            (_ref(policy), ModelChange(one.at, str(one.from_), str(one.to), one.reason)) for one in changes
+        )
+
+    async def restore(self, policies: Sequence[Policy], remember: Callable[[Policy], Remembered]) -> None:
+        """Bring back what is stored of policies that are seen for the first time."""
+        for policy in policies:
+            self._policies[policy.uid] = _ref(policy)
+        new = [policy for policy in policies if policy.uid not in self._asked]
+        self._asked.update(policy.uid for policy in new)
+        if self._store is None or not new:
+            return
+        try:
+            found = await asyncio.wait_for(self._load(self._store, [policy.uid for policy in new]), _LOAD_SECONDS)
+        except StoreError:
+            return  # the store has told of it
+        except Exception:  # noqa: BLE001 - logged whole; what is not restored is read and learned again
+            _log.exception("nothing restored")
+            return
+        now, samples, states = self._services.clock(), 0, 0
+        for policy in new:
+            one, memory = found[policy.uid], remember(policy)
+            if one.readings is not None:
+                samples += self._services.metrics.restore(policy.uid, one.readings, one.series, now)
+            if memory.known is None and one.known is not None:
+                memory.known = one.known
+                states += 1
+        if samples or states:
+            _log.info("restored", policies=len(new), with_samples=samples, with_what_was_learned=states)
+
+    async def save(self) -> None:
+        """After a round: store what is new, if it is time and the last writing has ended. Waits for no database."""
+        now = self._services.clock()
+        pause = now - self._saved_at
+        busy = self._writing is not None and not self._writing.done()
+        if self._store is None or busy or 0 <= pause < self._services.pace.samples_seconds:
+            return
+        self._saved_at = now
+        try:
+            parcel = await self._gather(now, self._services.pace.states_seconds)
+            self._writing = asyncio.create_task(self._write(self._store, parcel))
+        except Exception:  # noqa: BLE001 - logged whole; the round that follows must come all the same
+            _log.exception("nothing stored")
+
+    async def stop(self) -> None:
+        """Store all that is not stored yet, as far as it can be done in time, and close the store."""
+        if self._store is None:
+            return
+        try:
+            await asyncio.wait_for(self._save_all(self._store), _STOP_SECONDS)
+        except TimeoutError:
+            _log.warning("not all was stored before the end", seconds=_STOP_SECONDS)
+        except Exception:  # noqa: BLE001 - logged whole; the end must come all the same
+            _log.exception("not all was stored before the end")
+        await self._store.close()
+
+    async def _save_all(self, store: Store) -> None:
+        if self._writing is not None:
+            await self._writing
+        pending = True
+        began = self._services.clock()
+        while pending:
+            parcel = await self._gather(began, 0.0)
+            pending = bool(parcel.batch.samples or parcel.batch.states)
+            if pending and not await self._write(store, parcel):
+                return
+
+    async def _load(self, store: Store, uids: list[str]) -> dict[str, Restored]:
+        now = self._services.clock()
+        found = await store.load(uids, lambda uid, stored: restored(stored, now))
+        self._notice_a_new_database(store)
+        return found
+
+    async def _gather(self, now: float, states_seconds: float) -> _Parcel:
+        """What is to be written, taken out of the memory; what is gone is forgotten."""
+        for kept in (self._policies, self._seen_at, self._states_at):
+            for uid in kept.keys() - self._remembered.keys():
+                del kept[uid]
+        self._asked &= self._remembered.keys()
+        metrics = self._services.metrics
+        taken = {uid: one for uid in self._remembered if (one := metrics.take_unsaved(uid)) is not None}
+        due = sorted(
+            (at, uid)
+            for uid, memory in self._remembered.items()
+            if memory.known is not None
+            and not 0 <= now - (at := self._states_at.get(uid, -states_seconds)) < max(states_seconds, 1e-9)
+        )
+        known = {uid: self._remembered[uid].known for _, uid in due}
+        try:
+            # In a thread, for the time that it takes; awaited, because the next round may change what is encoded.
+            states = await asyncio.to_thread(_encoded, taken, known, now)
+        except BaseException:  # also when the operator is told to end meanwhile
+            for uid, one in taken.items():
+                metrics.put_back(uid, one)
+            raise
+        self._states_at |= {uid: now for uid in states if uid in known}
+        seen = [uid for uid in self._policies if not 0 <= now - self._seen_at.get(uid, 0.0) < _SEEN_SECONDS]
+        self._seen_at |= dict.fromkeys(seen, now)
+        batch = Batch(
+            samples={uid: _samples(one) for uid, one in taken.items()},
+            states=states,
+            seen=tuple(self._policies[uid] for uid in seen),
+            anomalies=_latest(self._anomalies),
+            model_changes=tuple({(policy.uid, one.at): (policy, one) for policy, one in self._changes}.values()),
+        )
+        self._anomalies.clear()
+        self._changes.clear()
+        return _Parcel(batch, taken)
+
+    async def _write(self, store: Store, parcel: _Parcel) -> bool:
+        """Write a batch; what cannot be written is taken back. Whether it was written."""
+        try:
+            await store.save(parcel.batch)
+        except Exception as error:  # noqa: BLE001 - what was taken out must come back whatever happened
+            if not isinstance(error, StoreError):
+                _log.exception("nothing stored")
+            self._take_back(parcel)
+            return False
+        self._notice_a_new_database(store)
+        return True
+
+    def _notice_a_new_database(self, store: Store) -> None:
+        """All is to be stored anew when the one before was damaged or has vanished."""
+        if store.beginnings != self._beginnings:
+            self._beginnings = store.beginnings
+            self._services.metrics.nothing_is_stored()
+            self._states_at.clear()
+            self._seen_at.clear()
+
+    def _take_back(self, parcel: _Parcel) -> None:
+        for uid, one in parcel.unsaved.items():
+            self._services.metrics.put_back(uid, one)
+        for uid in parcel.batch.states:
+            self._states_at.pop(uid, None)
+        for ref in parcel.batch.seen:
+            self._seen_at.pop(ref.uid, None)
+        self._anomalies.extendleft(reversed(parcel.batch.anomalies))
+        self._changes.extendleft(reversed(parcel.batch.model_changes))
+
+
+def restored(stored: Stored, now: float) -> Restored:
+    """What is stored of one policy, as far as it is whole, of our time and of the present shape of its types."""
+    readings, series = _restored_samples(stored, now)
+    return Restored(readings, series, _restored_known(stored, now))
+
+
+def _restored_samples(stored: Stored, now: float) -> tuple[Readings | None, dict[Slot, Series]]:
+    readings: Readings | None = _decoded(stored.states.get(_READINGS), Readings, now)
+    if readings is None or not readings.step_seconds > 0 or not readings.history_seconds > 0:
+        return None, {}
+    since = now - readings.history_seconds - readings.step_seconds
+    try:
+        found = series_of(stored.chunks, readings.step_seconds, since, now)
+        return readings, {Slot.parse(text): series for text, series in found.items()}
+    except ValueError as error:
+        _log.warning("stored samples cannot be used and are read again", error=str(error))
+        return None, {}
+
+
+def _restored_known(stored: Stored, now: float) -> Known | None:
+    """Each part on its own: one whose type has changed since is learned again, and the others stay."""
+    kinds = get_type_hints(Known)
+    parts = {name: _decoded(stored.states.get(_state_name(name)), kind, now) for name, kind in kinds.items()}
+    optional = [name for name, kind in kinds.items() if NoneType in get_args(kind)]
+    given = {name: part for name, part in parts.items() if part is not None or name in optional}
+    try:
+        return Known(**given)
+    except TypeError:  # a part is missing that there is no default for
+        return None
+
+
+def _decoded(state: State | None, kind: Any, now: float) -> Any:
+    """None for what has another shape, is damaged, or was stored after now, by a clock that was wrong."""
+    try:
+        usable = state is not None and state.at <= now and state.fingerprint == fingerprint(kind)
+    except CodecError as error:
+        _log.error("cannot be restored", error=str(error))
+        return None
+    return decode(state.data, kind) if usable and state is not None else None
+
+
+def _encoded(taken: dict[str, Unsaved], known: dict[str, Known | None], now: float) -> dict[str, dict[str, State]]:
+    """States by uid and name: readings of all, and what is known of as many as one batch may hold."""
+    kinds = get_type_hints(Known)
+    states: dict[str, dict[str, State]] = {
+        uid: {_READINGS: State(fingerprint(Readings), now, encode(one.readings, Readings))}
+        for uid, one in taken.items()
+    }
+    size = 0
+    for uid, all_of_it in known.items():
+        if size > _STATE_BYTES_A_BATCH:
+            break
+        for part in fields(Known):
+            kind = kinds[part.name]
+            try:
+                state = State(fingerprint(kind), now, encode(getattr(all_of_it, part.name), kind))
+            except CodecError as error:
+                _log.error("not stored; it is learned again after a restart", part=part.name, error=str(error))
+                continue
+            states.setdefault(uid, {})[_state_name(part.name)] = state
+            size += len(state.data)
+    return states
+
+
+def _state_name(part: str) -> str:
+    return f"known.{part}"
+
+
+def _samples(unsaved: Unsaved) -> Samples:
+    readings = unsaved.readings
+    newest = max((one.end for one in unsaved.series.values()), default=0.0)
+    return Samples(
+        series={slot.text: series for slot, series in unsaved.series.items()},
+        since={slot.text: since for slot, since in unsaved.since.items()},
+        whole=unsaved.whole,
+        oldest=newest - readings.history_seconds,
+        step_seconds=readings.step_seconds,
+    )
+
+
+def _latest(waiting: Iterable[tuple[PolicyRef, Anomaly]]) -> tuple[tuple[PolicyRef, Anomaly], ...]:
+    """The last word on each anomaly."""
+    return tuple({(policy.uid, one.signal, one.start): (policy, one) for policy, one in waiting}.values())
+
+
+def _ref(policy: Policy) -> PolicyRef:
+    return PolicyRef(policy.uid, policy.namespace, policy.name)
