@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.noise import autoregressive
-from trimtab.analytics.folding import fold, locking
+from trimtab.analytics.folding import bins_of, fold, locking
 from trimtab.analytics.seasonality import SeasonFound, seasons
 from trimtab.domain.series import FloatArray, Series
 
@@ -110,6 +110,23 @@ def test_day_and_week() -> None:
     found = found_in(values + np.random.default_rng(0).normal(0, 8, hour.size), 3600.0)
     assert [one.period_seconds for one in found] == [86400.0, 604800.0]
     assert found[0].strength_percent > found[1].strength_percent
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("step", [300.0, 600.0])
+def test_hour_day_and_week_at_once(step: float, seed: int) -> None:
+    time = np.arange(int(28 * 86400 / step)) * step
+    week = np.where((time // 86400) % 7 >= 5, -25.0, 0.0)
+    waves = 40 * np.sin(2 * np.pi * time / 86400) + 15 * np.sin(2 * np.pi * time / 3600)
+    values = 100 + waves + week + np.random.default_rng(seed).normal(0, 8, time.size)
+    found = seasons(Series(0.0, step, values), limit=4)
+    assert {one.period_seconds for one in found} == {3600.0, 86400.0, 604800.0}
+
+
+def test_bins_of_a_whole_period_hold_as_many_each() -> None:
+    bins, count = bins_of(960, 96.0)
+    assert count == 48
+    assert set(np.bincount(bins).tolist()) == {20}
 
 
 def test_people_live_by_the_clock() -> None:

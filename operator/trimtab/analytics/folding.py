@@ -28,12 +28,20 @@ class Folded(NamedTuple):
 
 
 def bins_of(length: int, period_steps: float, most: int = MOST_BINS) -> tuple[NDArray[np.intp], int]:
-    """(phase bin of each of ``length`` steps, number of bins): one bin a step, at most ``most`` a season.
+    """(phase bin of each of ``length`` steps, number of bins): one bin a step, at most ``most`` a season."""
+    counted, count = _bins_passed(length, period_steps, most)
+    return counted % count, count
 
-    Phases are rounded to the nearest bin, so that a period that is a hair off moves no sample to another bin.
+
+def _bins_passed(length: int, period_steps: float, most: int) -> tuple[NDArray[np.intp], int]:
+    """(bins passed since the start, bins a season).
+
+    Edges lie half a step from the samples: a period that is a hair off moves none to another bin, and each bin of a
+    period of a whole number of steps holds as many as the next.
     """
     count = int(min(max(round(period_steps), 4), most))
-    return np.rint(np.arange(length) * (count / period_steps)).astype(np.intp) % count, count
+    ratio = count / period_steps
+    return np.floor((np.arange(length) + 0.5) * ratio).astype(np.intp), count
 
 
 def profile(values: FloatArray, known: BoolArray, bins: NDArray[np.intp], count: int) -> FloatArray:
@@ -92,8 +100,8 @@ def locking(around: FloatArray, known: BoolArray, period_steps: float, shuffles:
     Every season is rotated by a random number of bins: that keeps what noise does inside a season and breaks only the
     common phase, so that slow noise is not taken for a season. At most the 20 newest seasons count; seeded.
     """
-    bins, count = bins_of(around.size, period_steps, MOST_BINS_SHIFTED)
-    season = np.rint(np.arange(around.size) * (count / period_steps)).astype(np.intp) // count
+    counted, count = _bins_passed(around.size, period_steps, MOST_BINS_SHIFTED)
+    bins, season = counted % count, counted // count
     folds = int(around.size / period_steps + 0.06)
     if folds < 2:
         return Locking(1.0, 1.0)

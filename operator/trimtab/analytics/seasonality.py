@@ -40,8 +40,8 @@ def seasons(series: Series, limit: int = MOST_SEASONS) -> tuple[SeasonFound, ...
     A period counts from 4 steps to half of the length. Peaks of the periodogram and hills of the autocorrelation are
     tried; each must explain enough of the variance around its own trend, and its seasons must agree in phase better
     than when they are shifted at random. Multiples and fractions of a period by up to 4 are not seasons of their own;
-    a week over a day is. Strength is the share of variance around the trend that the season's profile explains, in
-    percent.
+    a week over a day is. Raise ``limit`` to see an hour, a day and a week at once. Strength is the share of variance
+    around the trend that the season's profile explains, in percent.
 
     >>> t = np.arange(300)
     >>> day = Series(0.0, 2.0, 100.0 + 40.0 * np.sin(2 * np.pi * t / 60.0))
@@ -96,41 +96,53 @@ def _best(values: FloatArray, known: BoolArray, taken: list[float], step_seconds
             continue
         if any(_related(period, other) for other in taken):
             continue
-        folded = fold(values, known, period)
-        if _holds(values, known, period, folded):
-            accepted.append(_Candidate(period, folded))
+        rough = _by_the_clock(values, known, _Candidate(period, fold(values, known, period)), step_seconds, 1.0)
+        if _holds(values, known, rough.period_steps, rough.folded):
+            accepted.append(rough)
     if not accepted:
         return None
     accepted.sort(key=lambda one: one.period_steps)
     strongest = max(one.folded.strength for one in accepted)
-    best = _exact(values, known, next(one for one in accepted if one.folded.strength >= 0.6 * strongest))
+    best = _exact(values, known, next(one for one in accepted if one.folded.strength >= 0.6 * strongest), step_seconds)
     for longer in accepted:
+        if _is_a_day(best.period_steps * step_seconds):
+            break
         if longer.period_steps > 1.15 * best.period_steps and _related(longer.period_steps, best.period_steps):
             rest = np.where(known, values - best.folded.seasonal, 0.0)
             folded = fold(rest, known, longer.period_steps)
             if float(folded.seasonal.var()) > LEAST_GAIN * float(best.folded.seasonal.var()) and _holds(
                 rest, known, longer.period_steps, folded
             ):
-                best = _exact(values, known, longer)
-    if not SHORTEST_STEPS - 0.05 <= best.period_steps <= values.size / 2 + 0.5:
-        return None
+                best = _exact(values, known, longer, step_seconds)
+    return best if SHORTEST_STEPS - 0.05 <= best.period_steps <= values.size / 2 + 0.5 else None
+
+
+def _exact(values: FloatArray, known: BoolArray, rough: _Candidate, step_seconds: float) -> _Candidate:
+    """The candidate with its period sharpened, on the newest part when there are very many seasons, or the clock's.
+
+    A search that went astray explains less than the rough period, which then stays.
+    """
+    newest = slice(max(0, values.size - int(MOST_SEASONS_TO_SHARPEN * rough.period_steps)), None)
+    period = sharpen(values[newest], known[newest], rough.period_steps)
+    sharpened = _Candidate(period, fold(values, known, period))
+    best = sharpened if sharpened.folded.strength >= rough.folded.strength else rough
     return _by_the_clock(values, known, best, step_seconds)
 
 
-def _exact(values: FloatArray, known: BoolArray, rough: _Candidate) -> _Candidate:
-    """The candidate with its period sharpened, on the newest part when there are very many seasons."""
-    newest = slice(max(0, values.size - int(MOST_SEASONS_TO_SHARPEN * rough.period_steps)), None)
-    period = sharpen(values[newest], known[newest], rough.period_steps)
-    return _Candidate(period, fold(values, known, period))
+def _is_a_day(seconds: float) -> bool:
+    """Whether the period is a day of the clock: nobody lives by two, three or four of them."""
+    return abs(seconds / CLOCK_SECONDS[1] - 1.0) < 1e-6
 
 
-def _by_the_clock(values: FloatArray, known: BoolArray, best: _Candidate, step_seconds: float) -> _Candidate:
+def _by_the_clock(
+    values: FloatArray, known: BoolArray, best: _Candidate, step_seconds: float, leniency: float = 1.2
+) -> _Candidate:
     """The hour, day or week instead of a period close to it, when that explains almost as much: people live by them."""
     for clock_seconds in CLOCK_SECONDS:
         period = clock_seconds / step_seconds
         if abs(best.period_steps / period - 1.0) < 0.03:
             folded = fold(values, known, period)
-            if 1.0 - folded.strength <= 1.2 * (1.0 - best.folded.strength):
+            if 1.0 - folded.strength <= leniency * (1.0 - best.folded.strength):
                 return _Candidate(period, folded)
     return best
 
