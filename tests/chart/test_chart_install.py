@@ -76,6 +76,10 @@ RIGHTS: list[Any] = [
     ("list", "horizontalpodautoscalers.autoscaling", "", True),
     ("patch", "horizontalpodautoscalers.autoscaling", "", False),
     ("create", "events", "", True),
+    ("list", "resourcequotas", "", True),
+    ("create", "resourcequotas", "", False),
+    ("list", "nodes", "", True),
+    ("patch", "nodes", "", False),
     ("list", "pods", "", False),
     ("get", "secrets", "", False),
     ("create", "pods", "exec", False),
@@ -165,6 +169,8 @@ def test_upgrade_and_uninstall_leave_the_definitions(plane: ControlPlane, helm: 
     assert upgrade.status == 0, upgrade.error
     assert kubectl("auth", "can-i", "patch", "deployments.apps", "-n", "shop", "--as", OPERATOR).output.strip() == "yes"
     assert kubectl("auth", "can-i", "list", "deployments.apps", "-A", "--as", OPERATOR).output.strip() == "no"
+    assert kubectl("auth", "can-i", "list", "resourcequotas", "-n", "shop", "--as", OPERATOR).output.strip() == "yes"
+    assert kubectl("auth", "can-i", "list", "nodes", "--as", OPERATOR).output.strip() == "no"
     uninstall = helm("uninstall", "trimtab", *where, "--wait")
     assert uninstall.status == 0, uninstall.error
     assert kubectl("get", "perf", "-n", "shop", "checkout").status == 0
