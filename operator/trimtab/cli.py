@@ -18,6 +18,7 @@ from rich.console import Console
 from trimtab import __version__
 from trimtab.adapters.kube import KubeClient, KubeError
 from trimtab.adapters.resources import RESUMED_ANNOTATION, Resources
+from trimtab.commands import include
 from trimtab.domain.objects import Policy, Run
 from trimtab.domain.run import Phase
 from trimtab.reporting.terminal import explanation, overview
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+include(app)
 _T = TypeVar("_T")
 _out = Console(width=None if sys.stdout.isatty() else 10_000)  # what is piped on is not wrapped or cut
 
