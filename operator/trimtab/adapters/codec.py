@@ -118,7 +118,10 @@ def _parts(kind: type) -> dict[str, Any]:
         names = kind._fields
     else:
         raise CodecError(f"{_name(kind)} cannot be stored")
-    hints = get_type_hints(kind, include_extras=True)
+    try:
+        hints = get_type_hints(kind, include_extras=True)
+    except NameError as error:
+        raise CodecError(f"{_name(kind)} cannot be stored: {error}") from error
     return {name: hints[name] for name in names}
 
 
@@ -151,14 +154,17 @@ def _is_data(kind: Any) -> bool:
     return isinstance(kind, type) and is_dataclass(kind) and not _is_abstract(kind)
 
 
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel) and not _is_abstract(kind)
+def _is_record(kind: Any) -> bool:
+    """A pydantic model or a named tuple: made from its fields by name."""
+    named = isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return named or (isinstance(kind, type) and issubclass(kind, BaseModel) and not _is_abstract(kind))
 
 
 def _subclasses(kind: type) -> dict[str, type]:
     """Concrete subclasses that are loaded, by name; of two with one name the newer, which a dataclass with slots is."""
     found: dict[str, type] = {}
-    for one in type.__subclasses__(kind):
+    children: list[type] = type.__subclasses__(kind)
+    for one in children:
         if not _is_abstract(one):
             found[_key(one)] = one
         found |= _subclasses(one)
@@ -205,18 +211,18 @@ def _is_open(kind: Any) -> bool:
     return not kind.__dataclass_params__.frozen
 
 
-def _pack_model(kind: Any, converter: Converter) -> Callable[[Any], Any]:
+def _pack_record(kind: Any, converter: Converter) -> Callable[[Any], Any]:
     """By field, not by pydantic's own writers, which round numbers for people."""
     parts = _parts(kind)
     return _exactly(
         kind,
-        lambda model: {
-            name: converter.unstructure(getattr(model, name), unstructure_as=one) for name, one in parts.items()
+        lambda record: {
+            name: converter.unstructure(getattr(record, name), unstructure_as=one) for name, one in parts.items()
         },
     )
 
 
-def _unpack_model(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+def _unpack_record(kind: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     parts = _parts(kind)
     return lambda data, _: kind(**{name: converter.structure(data[name], one) for name, one in parts.items()})
 
@@ -276,10 +282,11 @@ def _make_converter() -> Converter:
     made = Converter(detailed_validation=False)
     for plain in (float, int, str, bool):
         made.register_unstructure_hook(plain, plain)
+    made.register_structure_hook(NoneType, lambda _value, _kind: None)
     made.register_unstructure_hook_factory(_is_data, _pack_data)
     made.register_structure_hook_factory(_is_data, _unpack_data)
-    made.register_unstructure_hook_factory(_is_model, _pack_model)
-    made.register_structure_hook_factory(_is_model, _unpack_model)
+    made.register_unstructure_hook_factory(_is_record, _pack_record)
+    made.register_structure_hook_factory(_is_record, _unpack_record)
     made.register_unstructure_hook_factory(_is_abstract, _pack_abstract)
     made.register_structure_hook_factory(_is_abstract, _unpack_abstract)
     made.register_unstructure_hook_factory(_is_choice, _pack_choice)
