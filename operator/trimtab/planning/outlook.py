@@ -34,7 +34,7 @@ from trimtab.forecasting.reliability import (
 )
 from trimtab.planning.learning import on_grid
 from trimtab.planning.outlook_load import COURSES, Following, Grid, grid, load_courses, replica_courses
-from trimtab.planning.outlook_objectives import DemandAhead, ObjectiveAhead, objective_ahead
+from trimtab.planning.outlook_objectives import MOST_CORES, DemandAhead, ObjectiveAhead, objective_ahead
 from trimtab.planning.outlook_residuals import Background
 from trimtab.planning.outlook_warnings import early_warnings, error_budgets, holding, track_record
 from trimtab.planning.performance_curve import PerformanceCurve
@@ -167,7 +167,7 @@ def _capacity(inputs: OutlookInputs, strategy: Strategy) -> float:
 def _cpu_size(inputs: OutlookInputs) -> float:
     """CPU in cores that a pod may use; 1 where it has neither request nor limit, as the curves take it."""
     seen = inputs.history.cpu_size.last()
-    return seen[1] if seen is not None and seen[1] > 0 else 1.0
+    return seen[1] if seen is not None and 0 < seen[1] < MOST_CORES else 1.0
 
 
 def _objectives(

@@ -20,6 +20,8 @@ from trimtab.planning.performance_curve import PerformanceCurve
 
 LONGEST_WINDOW, SHORTEST_WINDOW = 180, 30
 """Newest samples that level and slope are taken from: twice the horizon, within these."""
+MOST_CORES = 1e6
+"""A pod of more is a mistake of the metrics."""
 _WORST = 10.0
 """Badness over that of the threshold beyond which worse makes no difference to a mean."""
 
@@ -118,7 +120,7 @@ def _residuals(
     with np.errstate(divide="ignore", invalid="ignore"):
         load = np.where(replicas > 0, on_grid(series, history.load) / replicas, np.nan)
     size = on_grid(series, history.cpu_size)
-    expected, _ = curve.log_expected(load, np.where(size > 0, size, 1.0))
+    expected, _ = curve.log_expected(load, np.where((size > 0) & (size < MOST_CORES), size, 1.0))
     rest: FloatArray = logs - expected
     return rest
 
