@@ -22,6 +22,7 @@ _HERE: Final = Path(__file__).parent
 _DIGITS: Final = 4
 """Significant digits of a plotted value: more cannot be seen."""
 _FAIR_FROM: Final = 80.0
+_MEBIBYTE: Final = 2.0**20
 
 
 def to_html(report: AnalysisReport) -> str:
@@ -108,7 +109,7 @@ def _plot(entry: WorkloadEntry) -> dict[str, Any] | None:
         "d": drawn.step_seconds,
         "y": _numbers(drawn.demand),
         "c": _numbers(drawn.cpu),
-        "m": _numbers(drawn.memory),
+        "m": _numbers(drawn.memory / _MEBIBYTE),
         "as": drawn.ahead_start,
         "ad": drawn.ahead_step_seconds,
         "f": _numbers(drawn.mean),

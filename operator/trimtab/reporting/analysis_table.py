@@ -169,7 +169,7 @@ _COLUMNS: Final = (
     _Column("ANOMALIES 24H", _anomalies, 2),
     _Column("PEAK AHEAD", _analyzed(lambda entry, report: words.peak(entry.ahead, entry.unit, report.at)), 4),
     _Column("CPU REQUEST", _cpu, 0),
-    _Column("MEMORY REQUEST", _memory, 0),
+    _Column("MEMORY REQUEST", _memory, 1),
     _Column("COST", lambda entry, _: (words.money(entry.monthly_cost), ""), 7, right=True),
     _Column("SAVES", _saves, 3, right=True),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
@@ -32,7 +31,7 @@ class SurveyOptions:
     """Globs of workload names; none stands for all."""
     history_seconds: float = 168 * 3600.0
     step_seconds: float | None = None
-    """Step of the samples; None chooses one that gives at most 2,016 a signal."""
+    """Step of the samples; None chooses one that gives at most 2,016 a signal, up to an hour."""
     horizon_seconds: float = 24 * 3600.0
     confidence_percent: int = 90
     sensitivity: Sensitivity = Sensitivity.MEDIUM
@@ -52,7 +51,7 @@ class SurveyOptions:
         if self.step_seconds is not None:
             return self.step_seconds
         fitting = (step for step in _STEPS_SECONDS if self.history_seconds / step <= _MOST_POINTS)
-        return next(fitting, math.ceil(self.history_seconds / _MOST_POINTS / 3600.0) * 3600.0)
+        return next(fitting, _STEPS_SECONDS[-1])
 
     @property
     def window_seconds(self) -> float:

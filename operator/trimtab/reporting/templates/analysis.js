@@ -85,7 +85,7 @@
     const level = (value) => (value == null ? null : Array(past.length).fill(value));
     for (const [title, values, [request, recommended], write, incrs] of [
       ["CPU a pod against its request", data.c, data.cpu, millicores, undefined],
-      ["Memory of the largest pod against its request", data.m, data.memory, mebibytes, BINARY],
+      ["Memory of the largest pod against its request", data.m.map((value) => (value == null ? null : value * 2 ** 20)), data.memory, mebibytes, BINARY],
     ]) {
       const lines = [{ label: "used", colour: "demand", values }];
       if (request != null) lines.push({ label: "request", colour: "request", dash: [6, 4], values: level(request) });
