@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Iterator
@@ -31,6 +32,12 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrometheusSet
     file = write_openmetrics(folder / "cluster.om", history(END - SPAN))
     with Prometheus(folder / "prometheus", backfilled=[file]) as started:
         yield PrometheusSettings(started.url)
+
+
+@pytest.fixture(scope="module")
+def report(settings: PrometheusSettings) -> AnalysisReport:
+    """A survey of it all."""
+    return asyncio.run(surveyed(settings, OPTIONS))[0]
 
 
 async def surveyed(settings: PrometheusSettings, options: SurveyOptions) -> tuple[AnalysisReport, list[Progress]]:
@@ -73,8 +80,7 @@ def test_namespaces_narrow_what_is_found(
     assert {one.namespace for one in found.workloads} == expected
 
 
-async def test_a_busy_workload_is_told_with_usage_sizes_and_costs(settings: PrometheusSettings) -> None:
-    report, _ = await surveyed(settings, OPTIONS)
+def test_a_busy_workload_is_told_with_usage_sizes_and_costs(report: AnalysisReport) -> None:
     web = entry(report, "web")
     assert web.state is State.ANALYZED
     assert [one.name for one in web.containers] == ["app", "proxy"], "a container without requests is one too"
@@ -92,8 +98,7 @@ async def test_a_busy_workload_is_told_with_usage_sizes_and_costs(settings: Prom
     assert web.demand == pytest.approx(2 * 0.21, rel=0.6)
 
 
-async def test_a_workload_that_needs_more_is_told_so(settings: PrometheusSettings) -> None:
-    report, _ = await surveyed(settings, OPTIONS)
+def test_a_workload_that_needs_more_is_told_so(report: AnalysisReport) -> None:
     db = entry(report, "db")
     assert db.cpu.recommended > 0.7
     assert db.memory.recommended == pytest.approx(1.2 * 900 * MIB, rel=0.01)
@@ -101,8 +106,7 @@ async def test_a_workload_that_needs_more_is_told_so(settings: PrometheusSetting
     assert report.totals.needed_more > 0
 
 
-async def test_workloads_without_data_are_rows_that_say_why(settings: PrometheusSettings) -> None:
-    report, _ = await surveyed(settings, OPTIONS)
+def test_workloads_without_data_are_rows_that_say_why(report: AnalysisReport) -> None:
     ghost, idle = entry(report, "ghost"), entry(report, "idle")
     assert ghost.state is idle.state is State.NO_DATA
     assert "container_cpu_usage_seconds_total" in ghost.message

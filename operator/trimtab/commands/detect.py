@@ -34,7 +34,7 @@ def detect_file(
     from trimtab.reporting.analysis_files import FileDetection, detection_page, detection_record
 
     read = read_series(file, step)
-    found = detect(read.series, sensitivity)
+    found = detect(read.series, sensitivity, read.name)
     proof = _proof(read.series, sensitivity) if streaming else None
     told = FileDetection(read.series, found.anomalies, found.scores[read.places])
     if as_json:
@@ -54,5 +54,5 @@ def _proof(series: Series, sensitivity: Sensitivity) -> Proof:
     from trimtab.commands.progress import counting
     from trimtab.survey.proofs import prove_detection
 
-    with counting("samples, one at a time") as tell:
+    with counting("beginnings of the file") as tell:
         return prove_detection(series, sensitivity, tell)

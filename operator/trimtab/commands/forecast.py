@@ -33,7 +33,7 @@ def forecast_file(
 ) -> None:
     """Forecast a file of time,value, with intervals, and a backtest on the same file. Values below 0 are missing."""
     from trimtab.forecasting.forecast import NoForecast
-    from trimtab.reporting.analysis_files import forecast_page, forecast_record
+    from trimtab.reporting.analysis_forecast import forecast_page, forecast_record
     from trimtab.survey.origins import Asked, backtest
 
     if model is ForecastModel.NONE:
@@ -66,7 +66,7 @@ def _origins(series: Series, asked: Asked) -> list[Origin]:
 
 
 def _prove(series: Series, asked: Asked, made: list[Origin]) -> None:
-    from trimtab.survey.proofs import prove_forecasts
+    from trimtab.survey.origins import prove_forecasts
 
     proof = prove_forecasts(series, asked, made)
     if not proof.holds:

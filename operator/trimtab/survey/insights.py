@@ -31,6 +31,6 @@ def insights(inputs: AssessInputs, assessment: Assessment, workload: FoundWorklo
 
 
 def _anomalies(inputs: AssessInputs) -> tuple[Anomaly, ...]:
-    found = detect(inputs.history.load, inputs.spec.analysis.sensitivity).anomalies
+    found = detect(inputs.history.load, inputs.spec.analysis.sensitivity, "load").anomalies
     recent = (one for one in found if one.end is None or one.end >= inputs.now - RECENT_SECONDS)
     return tuple(sorted(recent, key=lambda one: -one.start))

@@ -10,8 +10,10 @@ from typing import Final
 import numpy as np
 
 from trimtab.domain.series import FloatArray, Series
+from trimtab.domain.status_types import format_time
 from trimtab.forecasting.forecast import Forecast, NoForecast, forecast
-from trimtab.reporting.analysis_files import Backtest
+from trimtab.reporting.analysis_forecast import Backtest
+from trimtab.survey.proofs import Proof
 
 MOST_ORIGINS: Final = 12
 _LATER_SHARE: Final = 0.5
@@ -74,6 +76,7 @@ def backtest(series: Series, asked: Asked, made: list[Origin]) -> Backtest:
     horizon = backtest_steps(series, asked) * series.step_seconds
     scaled: list[float] = []
     errors, naive_errors, inside = [], [], []
+    season = _season(series)
     for origin in made:
         if isinstance(origin.ahead, NoForecast):
             continue
@@ -83,7 +86,6 @@ def backtest(series: Series, asked: Asked, made: list[Origin]) -> Backtest:
             path[: actual.size] for path in (origin.ahead.mean, origin.ahead.lower, origin.ahead.upper)
         )
         before = series.values[: place + 1]
-        season = _season(series, before)
         naive = _naive(before, season, actual.size)
         seen = np.isfinite(actual) & np.isfinite(naive)
         if not seen.any():
@@ -109,15 +111,28 @@ def backtest(series: Series, asked: Asked, made: list[Origin]) -> Backtest:
     )
 
 
-def _season(series: Series, before: FloatArray) -> int:
-    """Steps of a day where ``before`` holds two of them, else 1."""
+def prove_forecasts(series: Series, asked: Asked, made: list[Origin]) -> Proof:
+    """Whether forecasts from the past are the same when later samples are there, which must not be looked at."""
+    for origin in made:
+        steps = 1 if isinstance(origin.ahead, NoForecast) else origin.ahead.times.size
+        again = asked.of(series, origin.time, steps * series.step_seconds)
+        if not _same(origin.ahead, again):
+            message = f"the forecast from {format_time(origin.time)} is another one when later samples are there"
+            return Proof(False, len(made), message)
+    return Proof(
+        True, len(made), f"{len(made)} forecasts made from the samples before them alone are those of the file"
+    )
+
+
+def _season(series: Series) -> int:
+    """Steps of a day where ``series`` holds two of them, else 1."""
     day = round(_DAY_SECONDS / series.step_seconds)
-    return day if day > 1 and before.size >= 2 * day else 1
+    return day if day > 1 and len(series) >= 2 * day else 1
 
 
 def _naive(before: FloatArray, season: int, steps: int) -> FloatArray:
-    """The last season again, or the last value that is there; shape (steps,)."""
-    if season > 1:
+    """The last season again where there is one, else the last value that is there; shape (steps,)."""
+    if 1 < season <= before.size:
         return np.resize(before[-season:], steps)
     finite = before[np.isfinite(before)]
     return np.full(steps, finite[-1] if finite.size else np.nan)
@@ -128,3 +143,10 @@ def _mean_step(before: FloatArray, season: int) -> float:
     steps = np.abs(before[season:] - before[:-season])
     steps = steps[np.isfinite(steps)]
     return float(steps.mean()) if steps.size else 0.0
+
+
+def _same(one: Forecast | NoForecast, other: Forecast | NoForecast) -> bool:
+    if isinstance(one, NoForecast) or isinstance(other, NoForecast):
+        return one == other
+    pairs = ((one.times, other.times), (one.mean, other.mean), (one.lower, other.lower), (one.upper, other.upper))
+    return one.model == other.model and all(np.array_equal(left, right) for left, right in pairs)
