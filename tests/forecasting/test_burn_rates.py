@@ -210,6 +210,12 @@ def test_new_samples_bit_by_bit_are_the_same_as_all_at_once(values: list[float],
     np.testing.assert_allclose(ledger.fine.bad, whole.fine.bad)
 
 
+def test_what_is_over_is_not_foretold_to_go_on() -> None:
+    bad = np.zeros(12 * HOUR)
+    bad[-40:-10] = 1
+    assert told(objective(), minutes(bad)).spent_soon_percent == 0
+
+
 def test_the_ledger_does_not_grow() -> None:
     asked = objective(window="2160h")
     found = ledger_of(asked, Series(60.0, 3600.0, np.full(24 * 120, 0.1)))

@@ -39,26 +39,32 @@ def test_probability_is_a_share_of_courses_and_the_time_their_median() -> None:
     ("percents", "active"),
     [
         ([90], [False]),
-        ([90, 90], [False, True]),
-        ([90, 10, 90, 10], [False] * 4),
-        ([59, 59, 59], [False] * 3),
-        ([90, 90, 40, 40, 40, 40], [False, True, True, True, True, True]),
-        ([90, 90, 10, 10, 90, 10, 10, 10], [False, True, True, True, True, True, True, False]),
+        ([90, 90], [False, False]),
+        ([90, 90, 90], [False, False, True]),
+        ([90, 90, 10, 90, 90, 10], [False] * 6),
+        ([49] * 5, [False] * 5),
+        ([90, 90, 90, 20, 20, 20, 20], [False, False, True, True, True, True, True]),
+        ([90, 90, 90, 10, 10, 90, 10, 10, 10], [False, False, True, True, True, True, True, True, False]),
     ],
-    ids=["one round", "two rounds", "flapping", "below the level", "between the levels", "three quiet rounds"],
+    ids=["one round", "not yet", "two minutes", "flapping", "below the level", "between the levels", "quiet at last"],
 )
 def test_hysteresis(percents: list[float], active: list[bool]) -> None:
     state: Alertness | None = None
     seen = []
     for place, percent in enumerate(percents):
-        state = alerted(state, percent, 60.0 * place)
+        state = alerted(state, percent, 60.0 * place, 120.0)
         seen.append(state.active)
     assert seen == active
 
 
+def test_two_rounds_are_needed_however_rare_they_are() -> None:
+    assert not alerted(None, 100, 0.0, 0.0).active
+    assert alerted(alerted(None, 100, 0.0, 60.0), 100, 3600.0, 60.0).active
+
+
 def test_a_warning_remembers_when_it_was_raised() -> None:
-    state = alerted(alerted(alerted(None, 90, 0.0), 90, 60.0), 70, 120.0)
-    assert state == Alertness(True, 60.0, 0)
+    state = alerted(alerted(alerted(None, 90, 0.0, 60.0), 90, 60.0, 60.0), 70, 120.0, 60.0)
+    assert state == Alertness(True, 60.0)
 
 
 @pytest.mark.parametrize(

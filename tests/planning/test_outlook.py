@@ -89,12 +89,14 @@ def inputs_of(history: WorkloadHistory, policy: PolicySpec, **changed: Any) -> O
     return OutlookInputs(**{**given, **changed})
 
 
-def after(inputs: OutlookInputs, rounds: int) -> Outlook:
-    """The outlook of so many rounds that saw the same."""
-    found = look_ahead(inputs)
-    for _ in range(rounds - 1):
-        found = look_ahead(replace(inputs, previous=found.state))
-    return found
+def after(inputs: OutlookInputs) -> Outlook:
+    """The second of two rounds that saw the same, ten minutes apart."""
+    state = look_ahead(inputs).state
+    alertness = {
+        name: replace(one, turned=None if one.turned is None else one.turned - 600.0)
+        for name, one in state.alertness.items()
+    }
+    return look_ahead(replace(inputs, previous=replace(state, alertness=alertness)))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ def short() -> OutlookInputs:
 
 
 def test_with_replicas_to_spare_nothing_is_warned_of(ample: OutlookInputs) -> None:
-    found = after(ample, 3)
+    found = after(ample)
     assert found.warnings == ()
     assert isinstance(found.reliability, Reliability)
     assert found.reliability.score >= 95
@@ -124,7 +126,7 @@ def test_a_peak_beyond_max_replicas_is_warned_of_before_it_breaks(short: Outlook
     assert not (newest > 0.25).any(), "it still holds"
     first = look_ahead(short)
     assert first.warnings == (), "one round warns of nothing"
-    (warning,) = after(short, 2).warnings
+    (warning,) = after(short).warnings
     assert (warning.objective, warning.source) == ("latency-p99", Source.FORECAST)
     assert 0 < warning.seconds_to_breach <= 3600
     assert warning.at == short.now + warning.seconds_to_breach
@@ -135,15 +137,15 @@ def test_a_peak_beyond_max_replicas_is_warned_of_before_it_breaks(short: Outlook
 def test_following_with_room_prevents_what_a_fixed_count_does_not(short: OutlookInputs) -> None:
     """The same moment with a ceiling of twenty: following will have set enough."""
     roomy = replace(short, spec=spec(20))
-    assert after(roomy, 3).warnings == ()
-    assert after(replace(roomy, follows=False), 3).warnings != ()
-    assert after(replace(roomy, spec=spec(20, mode="Recommend")), 3).warnings != ()
+    assert after(roomy).warnings == ()
+    assert after(replace(roomy, follows=False)).warnings != ()
+    assert after(replace(roomy, spec=spec(20, mode="Recommend"))).warnings != ()
 
 
 def test_no_warning_of_what_is_broken_already() -> None:
     history = cut(service(day(3 * DAY), 3), 2 * DAY + DAY // 2)
     assert history.objectives["latency-p99"].values[-5:].min() > 0.25
-    found = after(inputs_of(history, spec(3)), 3)
+    found = after(inputs_of(history, spec(3)))
     assert [one for one in found.warnings if one.source is not Source.BURN_RATE] == []
     assert isinstance(found.reliability, Reliability)
     assert found.reliability.score < 5
@@ -153,7 +155,7 @@ def test_a_service_that_gets_slower_is_warned_of_whatever_the_load() -> None:
     """The latency doubles each 100 minutes from two hours ago on: no curve of the load explains that."""
     samples = 2 * DAY
     slower = np.exp(np.log(2) * np.maximum(np.arange(samples) - (samples - 120), 0) / 100)
-    found = after(inputs_of(service(day(samples), 20, slower=slower), spec(20)), 2)
+    found = after(inputs_of(service(day(samples), 20, slower=slower), spec(20)))
     (warning,) = found.warnings
     assert 0 < warning.seconds_to_breach < 3600
 
@@ -165,7 +167,7 @@ def test_an_objective_without_a_curve_is_foreseen_by_its_own_course() -> None:
     queue *= 1 + 0.05 * np.random.default_rng(3).standard_normal(samples)
     history = replace(history, objectives={"backlog": Series(0.0, STEP, queue)})
     policy = spec(objectives=[{"name": "backlog", "query": "up", "max": "33"}])
-    (warning,) = after(inputs_of(history, policy, curves={}), 2).warnings
+    (warning,) = after(inputs_of(history, policy, curves={})).warnings
     assert (warning.objective, warning.source) == ("backlog", Source.OBJECTIVE)
     assert warning.seconds_to_breach == pytest.approx(1800, abs=900)
 
@@ -173,7 +175,7 @@ def test_an_objective_without_a_curve_is_foreseen_by_its_own_course() -> None:
 def test_an_outage_pages_and_tells_when_the_budget_is_spent() -> None:
     history = service(day(2 * DAY), 20)
     history.objectives["latency-p99"].values[-90:] = 3.0
-    found = after(inputs_of(history, spec()), 2)
+    found = after(inputs_of(history, spec()))
     (budget,) = found.budgets
     assert budget.alert is BudgetAlert.PAGE
     burn = [one for one in found.warnings if one.source is Source.BURN_RATE]
@@ -226,13 +228,21 @@ def test_odd_values_stop_nothing(ample: OutlookInputs, signal: str, bad: float) 
     odd = Series(series.start, series.step_seconds, series.values.copy())
     odd.values[-200:] = bad
     changed: dict[str, Any] = {"objectives": {"latency-p99": odd}} if signal == "objective" else {signal: odd}
-    found = after(replace(ample, history=replace(history, **changed), now=history.load.end), 2)
+    found = after(replace(ample, history=replace(history, **changed), now=history.load.end))
     if isinstance(found.reliability, Reliability):
         assert 0 <= found.reliability.score <= 100
     if isinstance(found.performance, Performance):
         assert 0 <= found.performance.score <= 100
     for warning in found.warnings:
         assert math.isfinite(warning.at)
+
+
+def test_a_round_that_could_not_see_changes_no_mind(short: OutlookInputs) -> None:
+    warned = after(short)
+    blind = look_ahead(replace(short, history=replace(short.history, objectives={}), previous=warned.state))
+    assert blind.warnings == ()
+    again = look_ahead(replace(short, previous=blind.state))
+    assert [one.since for one in again.warnings] == [one.since for one in warned.warnings]
 
 
 def test_nothing_known_is_said_and_not_guessed(ample: OutlookInputs) -> None:

@@ -289,11 +289,13 @@ def _fires(ledger: BudgetLedger, rule: Rule, rates: dict[float, BurnRate], end: 
 def _spent_soon(ledger: BudgetLedger, end: float, rule: Rule, needed: float) -> int:
     """Probability, in percent, that the true share of bad time exceeds ``needed``, were the long window's to stay.
 
-    Beta posterior (Jeffreys' prior) over pieces of the length of the short window: bad minutes come in runs.
+    Beta posterior (Jeffreys' prior) over pieces of the length of the short window: bad minutes come in runs. None while
+    the short window is better than that: then it is over.
     """
-    good, bad = ledger.over(end, rule.long_seconds)
-    if needed >= 1.0:
+    good, bad = ledger.over(end, rule.short_seconds)
+    if needed >= 1.0 or bad < needed * (good + bad) or bad <= 0:
         return 0
+    good, bad = ledger.over(end, rule.long_seconds)
     pieces = rule.short_seconds
     return round(100.0 * float(betaincc(bad / pieces + 0.5, good / pieces + 0.5, max(needed, 0.0))))
 

@@ -22,10 +22,10 @@ BREACH_SAMPLES = 3
 """Samples in a row beyond the threshold that make a breach."""
 OVER_SAMPLES = 30
 """Samples without a breach after which it is over."""
-RAISE_PERCENT, CLEAR_PERCENT = 60.0, 30.0
+RAISE_PERCENT, CLEAR_PERCENT = 50.0, 15.0
 """Probability of a breach at which a warning is raised, and below which it is taken back."""
-RAISE_ROUNDS, CLEAR_ROUNDS = 2, 3
-"""Rounds in a row that it takes."""
+HOLD_SHARE = 1.0 / 8.0
+"""Of the horizon: for so long the probability must be there, in two rounds at least."""
 
 
 class Source(StrEnum):
@@ -72,8 +72,8 @@ class Alertness:
 
     active: bool = False
     since: float = 0.0
-    streak: int = 0
-    """Rounds in a row that speak for the other state."""
+    turned: float | None = None
+    """Unix seconds since when the probability speaks for the other state; None when it does not."""
 
 
 def breaches(beyond: BoolArray, run: int) -> BoolArray:
@@ -109,19 +109,22 @@ def crossing(beyond: BoolArray, ahead_seconds: FloatArray, run: int = BREACH_SAM
     return Crossing(float(hit.mean()), float(np.median(first)))
 
 
-def alerted(previous: Alertness | None, percent: float, now: float) -> Alertness:
+def alerted(previous: Alertness | None, percent: float, now: float, hold_seconds: float) -> Alertness:
     """Whether the warning stands, given the probability of a breach in percent, with hysteresis.
 
-    >>> one = alerted(None, 70.0, 0.0)
-    >>> one.active, alerted(one, 70.0, 60.0).active
-    (False, True)
+    >>> one = alerted(None, 70.0, 0.0, hold_seconds=300.0)
+    >>> one.active, alerted(one, 70.0, 60.0, 300.0).active, alerted(one, 70.0, 300.0, 300.0).active
+    (False, False, True)
     """
     was = previous or Alertness()
-    if was.active:
-        streak = was.streak + 1 if percent < CLEAR_PERCENT else 0
-        return Alertness() if streak >= CLEAR_ROUNDS else Alertness(True, was.since, streak)
-    streak = was.streak + 1 if percent >= RAISE_PERCENT else 0
-    return Alertness(True, now, 0) if streak >= RAISE_ROUNDS else Alertness(False, 0.0, streak)
+    speaks = percent < CLEAR_PERCENT if was.active else percent >= RAISE_PERCENT
+    if not speaks:
+        return Alertness(was.active, was.since, None)
+    if was.turned is None or was.turned > now:
+        return Alertness(was.active, was.since, now)
+    if now - was.turned < hold_seconds:
+        return was
+    return Alertness() if was.active else Alertness(True, now, None)
 
 
 def in_breach(beyond: BoolArray, run: int = BREACH_SAMPLES) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -39,6 +40,8 @@ from trimtab.planning.outlook_residuals import Background
 from trimtab.planning.outlook_warnings import early_warnings, error_budgets, holding, track_record
 from trimtab.planning.performance_curve import PerformanceCurve
 from trimtab.planning.strategies import STRATEGIES, Strategy
+
+_Kept = TypeVar("_Kept")
 
 PLAN_SECONDS = 3600.0
 """Daily peaks are fitted anew so often."""
@@ -111,6 +114,7 @@ def look_ahead(inputs: OutlookInputs) -> Outlook:
     peaks = before.peaks.add(history.load, now)
     fitted = _trend(inputs, before, peaks)
     held = {one.objective.name: holding(one, points) for one in ahead}
+    lost = {objective.name for objective in spec.objectives} - held.keys()
     reason = next(iter(unknown.values()), "the policy has no objectives")
     return Outlook(
         warnings=warnings,
@@ -121,14 +125,19 @@ def look_ahead(inputs: OutlookInputs) -> Outlook:
         unknown=unknown,
         state=OutlookState(
             budgets=ledgers,
-            backgrounds={one.objective.name: one.background for one in ahead},
-            alertness=alertness,
-            issued=issued,
+            backgrounds=_kept(before.backgrounds, lost) | {one.objective.name: one.background for one in ahead},
+            alertness=_kept(before.alertness, lost) | alertness,
+            issued=_kept(before.issued, lost) | issued,
             diagram=diagram,
             peaks=peaks,
             trend=fitted if isinstance(fitted, PeakTrend) else None,
         ),
     )
+
+
+def _kept(before: Mapping[str, _Kept], names: set[str]) -> dict[str, _Kept]:
+    """What is remembered of objectives that could not be foreseen in this round."""
+    return {name: before[name] for name in names if name in before}
 
 
 def _operating(inputs: OutlookInputs) -> Operating:
@@ -194,7 +203,7 @@ def _objectives(
             period,
             before.backgrounds.get(objective.name),
             inputs.now,
-            points.seed + place,
+            points.seed + 10 * (place + 1),
         )
         if isinstance(one, ObjectiveAhead):
             found.append(one)

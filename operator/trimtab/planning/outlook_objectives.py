@@ -15,7 +15,7 @@ from trimtab.forecasting.reliability import ObjectiveMargin
 from trimtab.planning.badness import Badness
 from trimtab.planning.learning import on_grid
 from trimtab.planning.outlook_load import Grid
-from trimtab.planning.outlook_residuals import Background, learn_background, residual_courses
+from trimtab.planning.outlook_residuals import Background, learn_background, normals, residual_courses
 from trimtab.planning.performance_curve import PerformanceCurve
 
 LONGEST_WINDOW, SHORTEST_WINDOW = 180, 30
@@ -87,13 +87,11 @@ def objective_ahead(
         return f"{objective.name}: too few samples to foresee it"
     window = int(min(max(2 * horizon / series.step_seconds, SHORTEST_WINDOW), LONGEST_WINDOW))
     recent = series.between(series.end - (window - 1) * series.step_seconds, series.end)
-    rng = np.random.default_rng(seed)
-    shape = (count, points.ahead_seconds.size)
-    normals = (rng.standard_normal(shape), rng.standard_normal(shape), rng.standard_normal(count))
+    draws = normals(count, points.ahead_seconds.size, seed)
     rest = _residuals(recent, history, curve, badness)
-    logs = residual_courses(previous, recent.times, rest, now, points, series.step_seconds, normals)
+    logs = residual_courses(previous, recent.times, rest, now, points, series.step_seconds, draws)
     if curve is not None and demand is not None:
-        logs = logs + _explained(curve, demand, rng)
+        logs = logs + _explained(curve, demand, seed)
     beyond = logs > bound + 1e-12
     with np.errstate(invalid="ignore"):
         values = recent.values[np.isfinite(recent.values)]
@@ -125,7 +123,7 @@ def _residuals(
     return rest
 
 
-def _explained(curve: PerformanceCurve, demand: DemandAhead, rng: np.random.Generator) -> FloatArray:
+def _explained(curve: PerformanceCurve, demand: DemandAhead, seed: int) -> FloatArray:
     """What the curve expects on each course, shape (p, h), each with a curve of its own as far as it is in doubt.
 
     The residuals tell how far the curve is off at the present load; in doubt is only how it goes on from there.
@@ -136,7 +134,7 @@ def _explained(curve: PerformanceCurve, demand: DemandAhead, rng: np.random.Gene
     _, here = curve.log_expected(demand.load_now, size)
     values, vectors = np.linalg.eigh(curve.doubt)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    drawn = rng.standard_normal((len(a_replica), root.shape[0])) @ root.T
+    drawn = np.random.default_rng(seed + 1).standard_normal((len(a_replica), root.shape[0])) @ root.T
     moved = (gradient - here).reshape(*a_replica.shape, -1)
     off = np.einsum("phk,pk->ph", moved, drawn)
     return np.asarray(level.reshape(a_replica.shape) + np.clip(off, -3.0, 3.0))

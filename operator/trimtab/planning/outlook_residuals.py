@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,16 @@ class Background:
         return self.origin != origin or not 0.0 <= now - self.at < KEPT_SECONDS
 
 
+@lru_cache(maxsize=8)
+def normals(count: int, points: int, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Standard normal draws, (p, h), (p, h) and (p,): the same at every round, so they are kept for a while."""
+    rng = np.random.default_rng(seed)
+    drawn = (rng.standard_normal((count, points)), rng.standard_normal((count, points)), rng.standard_normal(count))
+    for draws in drawn:
+        draws.flags.writeable = False
+    return drawn
+
+
 def learn_background(
     times: FloatArray, residuals: FloatArray, period_seconds: float, block: int, origin: str, now: float
 ) -> Background | None:
@@ -105,11 +116,11 @@ def residual_courses(
     now: float,
     points: Grid,
     step_seconds: float,
-    normals: tuple[FloatArray, FloatArray, FloatArray],
+    draws: tuple[FloatArray, FloatArray, FloatArray],
 ) -> FloatArray:
     """Courses of the residual, shape (p, h), from the newest samples (n,), NaN for gaps.
 
-    ``normals`` are standard normal draws for noise (p, h), for wandering (p, h) and for the slope (p,).
+    ``draws`` are :func:`normals` for noise (p, h), for wandering (p, h) and for the slope (p,).
     """
     rest = residuals - background.seasonal(times)
     known = np.flatnonzero(np.isfinite(rest))
@@ -119,15 +130,15 @@ def residual_courses(
     window = float(times.size)
     reach = window * (1.0 - np.exp(-steps_ahead / window))
     persistence = rho ** np.diff(steps_ahead, prepend=0.0)
-    z = np.empty_like(normals[0])
+    z = np.empty_like(draws[0])
     before = np.full(len(z), float(ndtri(np.interp(newest, _strictly(background.noise), _LEVELS))))
     for k, keep in enumerate(persistence.tolist()):
-        before = keep * before + math.sqrt(max(1.0 - keep * keep, 0.0)) * normals[0][:, k]
+        before = keep * before + math.sqrt(max(1.0 - keep * keep, 0.0)) * draws[0][:, k]
         z[:, k] = before
     scatter = np.interp(z, _SPOTS, background.noise) if sigma > 0 else np.zeros_like(z)
     moved = background.wander * np.sqrt(np.diff(steps_ahead, prepend=0.0))
-    walk = np.cumsum(normals[1] * moved, axis=1)
-    drift = (slope + doubt * normals[2])[:, None] * reach[None, :]
+    walk = np.cumsum(draws[1] * moved, axis=1)
+    drift = (slope + doubt * draws[2])[:, None] * reach[None, :]
     seasonal = background.seasonal(now + points.ahead_seconds)
     courses: FloatArray = level + drift + walk + scatter + seasonal
     return courses
@@ -150,7 +161,7 @@ def _local(
     slope = float(np.median((heights[second] - heights[first]) / (at[second] - at[first])))
     span = max(float(place[-1] - place[0]), 1.0)
     error = math.sqrt(12.0 * background.sigma**2 * inflation / (n * span**2) + 1.2 * background.wander**2 / span)
-    kept = max(0.0, 1.0 - 4.0 * error**2 / slope**2) if slope else 0.0
+    kept = 1.0 - error**2 / slope**2 if abs(slope) > 2.0 * error else 0.0
     slope, error = kept * slope, kept * error
     end = rest.size - 1 + max(late, 0.0)
     level = float(np.median(heights - slope * at)) + slope * end

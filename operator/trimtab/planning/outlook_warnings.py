@@ -14,6 +14,7 @@ from trimtab.domain.series import Series
 from trimtab.domain.units import format_number
 from trimtab.forecasting.burn_rates import BudgetLedger, ErrorBudget, budget, record
 from trimtab.forecasting.early_warning import (
+    HOLD_SHARE,
     Alertness,
     BoolArray,
     Crossing,
@@ -125,17 +126,17 @@ def early_warnings(
 ) -> tuple[tuple[EarlyWarning, ...], dict[str, Alertness]]:
     """Warnings that stand, the soonest first, and what is remembered of them."""
     alertness: dict[str, Alertness] = {}
-    warnings = []
+    warnings, hold = [], HOLD_SHARE * float(points.ahead_seconds[-1])
     for one in ahead:
         name = one.objective.name
         found = crossing(one.beyond, points.ahead_seconds, points.run)
         percent = 100.0 * (1.0 - diagram.corrected(1.0 - found.probability))
-        state = Alertness() if one.breached else alerted(before.get(name), percent, now)
+        state = Alertness() if one.breached else alerted(before.get(name), percent, now, hold)
         alertness[name] = state
         if state.active and math.isfinite(found.seconds):
             warnings.append(_of_breach(one, found, percent, state, now))
     for spent in budgets:
-        state = alerted(before.get(_BUDGET + spent.objective), spent.spent_soon_percent, now)
+        state = alerted(before.get(_BUDGET + spent.objective), spent.spent_soon_percent, now, hold)
         alertness[_BUDGET + spent.objective] = state
         if state.active and spent.seconds_left is not None:
             warnings.append(_of_budget(spent, spent.seconds_left, state, now))

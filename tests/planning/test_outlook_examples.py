@@ -1,0 +1,17 @@
+"""The examples in the docstrings of the outlook hold."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = ["burn_rates", "early_warning", "reliability"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(f"trimtab.forecasting.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
