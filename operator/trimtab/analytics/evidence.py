@@ -1,0 +1,139 @@
+"""Evidence: one sentence with figures for each anomaly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from trimtab.analytics.kinds import Sign, Stretch, alternates
+from trimtab.domain.choices import AnomalyKind
+from trimtab.domain.units import format_duration, format_memory, format_number
+
+_NAMED = {3600.0: "hour", 86_400.0: "day", 604_800.0: "week"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a sentence is made of."""
+
+    stretch: Stretch
+    kind: AnomalyKind
+    unit: str
+    start: float
+    """Unix seconds of the onset."""
+    peak: float
+    """Largest deviation, in sigma."""
+    peak_time: float
+    value: float
+    """The sample there."""
+    expected: float
+    spread: float
+    """One sigma there."""
+    step_seconds: float
+    periods: tuple[float, ...]
+    """Seasons known, in seconds."""
+    history_seconds: float
+    """Time since the first sample."""
+
+
+def sentence(told: Told) -> str:
+    """Why an anomaly is of its kind."""
+    at, count = clock(told.start, told.step_seconds), told.stretch.deviations.size
+    kinds = AnomalyKind
+    match told.kind:
+        case kinds.SPIKE | kinds.DIP:
+            return f"{_point(told)}: {_sigmas(told)} {_compared(told)}."
+        case kinds.CONTEXTUAL:
+            low, high = told.stretch.usual_low, told.stretch.usual_high
+            return (
+                f"{_point(told)}: usual at other times ({amount(low, told.unit)} to {amount(high, told.unit)}),"
+                f" but {_sigmas(told)} {_compared(told)}."
+            )
+        case kinds.LEVEL_SHIFT:
+            offset = float(np.median(told.stretch.deviations))
+            way = "above" if offset > 0 else "below"
+            return (
+                f"{_point(told)}; the {count} samples since {at} are"
+                f" {abs(offset):.1f} sigma {way} what was expected at the median."
+            )
+        case kinds.TREND_CHANGE:
+            place = np.arange(count) - (count - 1) / 2.0
+            per_step = float((place * told.stretch.deviations).sum() / max(float((place**2).sum()), 1.0)) * told.spread
+            way = "rises" if per_step > 0 else "falls"
+            hourly = amount(abs(per_step) * 3600.0 / told.step_seconds, told.unit)
+            return f"Since {at} it {way} by {hourly} an hour away from what was expected: {_point(told)}."
+        case kinds.VARIANCE_CHANGE:
+            width = float(told.stretch.deviations.std())
+            return (
+                f"{count} samples since {at} spread by ± {amount(width * told.spread, told.unit)} where"
+                f" ± {amount(told.spread, told.unit)} was usual: {width:.1f} times as much."
+            )
+        case kinds.COLLECTIVE:
+            return _together(told, at, count)
+
+
+def _together(told: Told, at: str, count: int) -> str:
+    if told.stretch.sign is Sign.FLAT:
+        held = amount(told.value, told.unit)
+        return f"{count} samples since {at} are all {held}, where ± {amount(told.spread, told.unit)} is usual."
+    away = told.stretch.deviations
+    if told.stretch.sign is Sign.ORDER or alternates(away):
+        turns = int((np.diff(np.sign(away)) != 0).sum())
+        return (
+            f"{count} samples since {at} change side {turns} times around what was expected; each is usual by itself."
+        )
+    if told.stretch.sign is Sign.RARE:
+        return f"{count} samples since {at} make a pattern that was not seen before; each is usual by itself."
+    return f"The usual movement is missing in {count} samples since {at}: {_point(told)}."
+
+
+def _point(told: Told) -> str:
+    return (
+        f"{amount(told.value, told.unit)} at {clock(told.peak_time, told.step_seconds)} where"
+        f" {amount(told.expected, told.unit, bare=True)} ± {amount(told.spread, told.unit, bare=True)} was expected"
+    )
+
+
+def _sigmas(told: Told) -> str:
+    size = f"{abs(told.peak):.0f}" if abs(told.peak) < 100 else "more than 100"
+    return f"{size} sigma {'above' if told.peak > 0 else 'below'}"
+
+
+def _compared(told: Told) -> str:
+    """With what a value is compared."""
+    if not told.periods:
+        return "the level before"
+    period = min(told.periods)
+    times = math.floor(told.history_seconds / period)
+    name = _NAMED.get(period)
+    if period == 86_400.0:
+        return f"the same time of the last {times} days"
+    if name is not None:
+        return f"the same time of the last {times} {name}s"
+    return f"the same phase of the last {times} seasons of {format_duration(round(period))}"
+
+
+def amount(value: float, unit: str, *, bare: bool = False) -> str:
+    """A value with its unit; bytes as a Kubernetes quantity.
+
+    >>> amount(412.3, "requests/s"), amount(2.0**28, "bytes"), amount(0.25, "requests/s", bare=True)
+    ('412 requests/s', '256Mi', '0.25')
+    """
+    if unit == "bytes":
+        return format_memory(value) if abs(value) >= 2**20 else f"{value / 2**10:.0f}Ki"
+    return format_number(value) if bare or not unit else f"{format_number(value)} {unit}"
+
+
+def clock(time: float, step_seconds: float) -> str:
+    """Time of day in UTC, with seconds where the step is below a minute.
+
+    >>> clock(36120.0, 60.0), clock(36125.0, 5.0)
+    ('10:02', '10:02:05')
+    """
+    if not 0 <= time < 1e11:
+        return f"{time:.0f} s"
+    moment = datetime.fromtimestamp(time, UTC)
+    return moment.strftime("%H:%M" if step_seconds % 60 == 0 else "%H:%M:%S")
