@@ -127,15 +127,18 @@ class MetricsCache:
         self._entries = {uid: entry for uid, entry in self._entries.items() if uid in wanted}
 
     def restore(self, uid: str, readings: Readings, series: Mapping[Slot, Series], now: float) -> bool:
-        """Put back what was stored of a policy that nothing was read of yet; whether it could be used.
+        """Put back what was stored of a policy; whether it could be used.
 
-        What claims to have been read after ``now`` was written by a clock that was wrong, and is read anew. Samples
-        after ``now`` must have been left out.
+        What claims to have been read after ``now`` was written by a clock that was wrong, and is read anew. Where
+        something was read already, because the store could not be used before, older samples go before it.
         """
         times = [*readings.read_to.values(), *(one.end for one in series.values())]
         sound = readings.step_seconds > 0 and all(time <= now + readings.step_seconds for time in times)
-        if uid in self._entries or not sound or readings.read_to.keys() - readings.origins.keys():
+        if not sound or readings.read_to.keys() - readings.origins.keys():
             return False
+        entry = self._entries.get(uid)
+        if entry is not None:
+            return entry.step_seconds == readings.step_seconds and _put_before(entry, readings, series)
         self._entries[uid] = _Entry(
             readings.step_seconds,
             readings.history_seconds,
@@ -226,6 +229,18 @@ class MetricsCache:
         if entry is None or entry.step_seconds != step or entry.history_seconds < length:
             return _Entry(step, length)
         return entry
+
+
+def _put_before(entry: _Entry, readings: Readings, series: Mapping[Slot, Series]) -> bool:
+    """Older samples of the same origin before those that were read; whether there were any."""
+    found = False
+    for slot, older in series.items():
+        newer = entry.series.get(slot)
+        same = readings.origins.get(slot.signal, "") == entry.origins.get(slot.signal)
+        if newer is not None and same and older.start < newer.start:
+            entry.series[slot] = older.joined(newer, newer.end - older.start)
+            found = True
+    return found
 
 
 def _origins(request: SignalRequest) -> dict[str, str]:

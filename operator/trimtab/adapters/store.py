@@ -87,7 +87,7 @@ class Store:
         return await self._run("read", lambda connection: store_rows.read_model_changes(connection, uid, since))
 
     async def close(self) -> None:
-        """End its thread and connections."""
+        """End its connections and its thread, after what it is at."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._dispose)
         self._thread.shutdown(wait=False)
 
@@ -122,12 +122,13 @@ class Store:
             raise StoreError(_reason(error)) from error
 
     def _transaction(self, job: Callable[[Connection], _T]) -> _T:
-        if self._engine is not None and identity(self._file) != self._identity:
+        vanished = self._engine is not None and identity(self._file) != self._identity
+        if vanished:
             self._dispose()
         if self._engine is None:
             self._engine = open_engine(self._url)
             before, self._identity = self._identity, identity(self._file)
-            if before not in (None, self._identity):
+            if vanished or before not in (None, self._identity):  # a new file may get the number of the old one
                 self.beginnings += 1
                 _log.warning("the store's file is another one; all is stored anew", file=str(self._file))
         with self._engine.begin() as connection:

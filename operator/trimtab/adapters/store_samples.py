@@ -69,12 +69,13 @@ def series_of(chunks: Iterable[Chunk], step_seconds: float, since: float, until:
     found: dict[str, Series] = {}
     for slot, ones in parts.items():
         start = max(low, min(one.number for one in ones) * CHUNK_STEPS)
-        values = np.full(max(high - start + 1, 0), np.nan)
+        end = min(high + 1, (max(one.number for one in ones) + 1) * CHUNK_STEPS)
+        values = np.full(max(end - start, 0), np.nan)
         for one in ones:
             offset = one.number * CHUNK_STEPS - start
-            begin, end = max(0, offset), min(values.size, offset + CHUNK_STEPS)
-            if end > begin:
-                values[begin:end] = unpack(one.data)[begin - offset : end - offset]
+            left, right = max(0, offset), min(values.size, offset + CHUNK_STEPS)
+            if right > left:
+                values[left:right] = unpack(one.data)[left - offset : right - offset]
         values[~np.isfinite(values)] = np.nan
         present = np.flatnonzero(np.isfinite(values))
         if present.size:

@@ -6,6 +6,7 @@ Nothing here raises: without a store, or with one that fails, the operator goes 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -82,7 +83,8 @@ class Remembering:
         self._store = services.store
         self._remembered = remembered
         self._asked: set[str] = set()
-        """Policies for which the store was asked."""
+        """Policies of which the store has told what it has; nothing is written over that of others."""
+        self._ask_again_at = -math.inf
         self._policies: dict[str, PolicyRef] = {}
         self._seen_at: dict[str, float] = {}
         self._states_at: dict[str, float] = {}
@@ -107,16 +109,20 @@ class Remembering:
         for policy in policies:
             self._policies[policy.uid] = _ref(policy)
         new = [policy for policy in policies if policy.uid not in self._asked]
-        self._asked.update(policy.uid for policy in new)
-        if self._store is None or not new:
+        now = self._services.clock()
+        if self._store is None or not new or now < self._ask_again_at:
             return
+        uids = [policy.uid for policy in new]
         try:
-            found = await asyncio.wait_for(self._load(self._store, [policy.uid for policy in new]), _LOAD_SECONDS)
-        except StoreError:
-            return  # the store has told of it
+            found = await asyncio.wait_for(self._load(self._store, uids), _LOAD_SECONDS)
+        except StoreError:  # it has told of it; until it can be used, what it has is not to be written over
+            self._ask_again_at = self._services.clock() + self._services.pace.samples_seconds
+            return
         except Exception:  # noqa: BLE001 - logged whole; what is not restored is read and learned again
             _log.exception("nothing restored")
+            self._asked.update(uids)
             return
+        self._asked.update(uids)
         now, samples, states = self._services.clock(), 0, 0
         for policy in new:
             one, memory = found[policy.uid], remember(policy)
@@ -138,7 +144,8 @@ class Remembering:
         self._saved_at = now
         try:
             parcel = await self._gather(now, self._services.pace.states_seconds)
-            self._writing = asyncio.create_task(self._write(self._store, parcel))
+            if parcel.batch != Batch():
+                self._writing = asyncio.create_task(self._write(self._store, parcel))
         except Exception:  # noqa: BLE001 - logged whole; the round that follows must come all the same
             _log.exception("nothing stored")
 
@@ -147,23 +154,19 @@ class Remembering:
         if self._store is None:
             return
         try:
-            await asyncio.wait_for(self._save_all(self._store), _STOP_SECONDS)
+            await asyncio.wait_for(self._save_all_and_close(self._store), _STOP_SECONDS)
         except TimeoutError:
             _log.warning("not all was stored before the end", seconds=_STOP_SECONDS)
         except Exception:  # noqa: BLE001 - logged whole; the end must come all the same
             _log.exception("not all was stored before the end")
-        await self._store.close()
 
-    async def _save_all(self, store: Store) -> None:
+    async def _save_all_and_close(self, store: Store) -> None:
         if self._writing is not None:
             await self._writing
-        pending = True
         began = self._services.clock()
-        while pending:
-            parcel = await self._gather(began, 0.0)
-            pending = bool(parcel.batch.samples or parcel.batch.states)
-            if pending and not await self._write(store, parcel):
-                return
+        while (parcel := await self._gather(began, 0.0)).batch != Batch() and await self._write(store, parcel):
+            pass  # as many batches as it takes
+        await store.close()
 
     async def _load(self, store: Store, uids: list[str]) -> dict[str, Restored]:
         now = self._services.clock()
@@ -178,11 +181,12 @@ class Remembering:
                 del kept[uid]
         self._asked &= self._remembered.keys()
         metrics = self._services.metrics
-        taken = {uid: one for uid in self._remembered if (one := metrics.take_unsaved(uid)) is not None}
+        taken = {uid: one for uid in self._asked if (one := metrics.take_unsaved(uid)) is not None}
         due = sorted(
             (at, uid)
             for uid, memory in self._remembered.items()
             if memory.known is not None
+            and uid in self._asked
             and not 0 <= now - (at := self._states_at.get(uid, -states_seconds)) < max(states_seconds, 1e-9)
         )
         known = {uid: self._remembered[uid].known for _, uid in due}
