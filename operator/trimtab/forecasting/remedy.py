@@ -1,0 +1,213 @@
+"""Remedy: histories that are mended after a drift, and the simplest forecasts to fall back to."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.domain.series import FloatArray, Series
+from trimtab.domain.units import format_duration
+from trimtab.forecasting.forecast import Forecast
+from trimtab.forecasting.intervals import calibrate
+from trimtab.forecasting.models import ModelName, demand
+
+SEASONS_COMPARED = 5
+STEPS_WITHOUT_A_SEASON = 64
+LEAST_GAIN = 0.1
+"""Share by which a mended history must describe the new samples better than the old one."""
+BINS = 96
+ORIGINS = 100
+LEADS = 60
+MOST_MENDS = 3
+
+
+class MendKind(StrEnum):
+    """What maps the demand before a change to the one after it."""
+
+    OFFSET = "Offset"
+    FACTOR = "Factor"
+    PHASE = "Phase"
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """How samples before a change are to be changed so that they look like those after it."""
+
+    kind: MendKind
+    change: float
+    """Unix seconds of the first sample after the change."""
+    amount: float
+    """Offset in the unit of the series, factor, or seconds by which the pattern comes earlier."""
+
+    def apply(self, series: Series) -> Series:
+        """``series`` with its samples before the change mended; of the same grid."""
+        old = int(np.searchsorted(series.times, self.change - 1e-3 * series.step_seconds))
+        values = series.values.copy()
+        match self.kind:
+            case MendKind.OFFSET:
+                values[:old] = np.maximum(values[:old] + self.amount, 0.0)
+            case MendKind.FACTOR:
+                values[:old] = values[:old] * self.amount
+            case MendKind.PHASE:
+                place = np.arange(old) + round(self.amount / series.step_seconds)
+                inside = (place >= 0) & (place < old)
+                values[:old] = np.where(inside, series.values[np.clip(place, 0, max(old - 1, 0))], np.nan)
+        return replace(series, values=values)
+
+    def describe(self) -> str:
+        """In the words of a person."""
+        match self.kind:
+            case MendKind.OFFSET:
+                return f"the level moved by {self.amount:+.3g}"
+            case MendKind.FACTOR:
+                return f"the demand is {self.amount:.2f} times what it was"
+            case MendKind.PHASE:
+                when = "earlier" if self.amount > 0 else "later"
+                return f"the pattern comes {format_duration(round(abs(self.amount)))} {when}"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Which history a model learns from."""
+
+    since: float | None = None
+    """Only samples at and after this time; None for all."""
+    mends: tuple[Mend, ...] = ()
+    """Applied in this order, at most 3."""
+
+    def of(self, series: Series) -> Series:
+        """What is to be learned from ``series``."""
+        kept = series if self.since is None else series.between(self.since, series.end)
+        for mend in self.mends:
+            if kept.start < mend.change:
+                kept = mend.apply(kept)
+        return kept
+
+    def mended(self, mend: Mend) -> Training:
+        """This training with one more mend; of more than 3 the oldest is dropped."""
+        return replace(self, mends=(*self.mends, mend)[-MOST_MENDS:])
+
+
+def find_mend(series: Series, change: float, period_seconds: float) -> Mend | None:
+    """What makes the samples before ``change`` resemble those of the season after it best; None when nothing helps.
+
+    Offsets and factors are tried, and with a season (``period_seconds`` > 0) also shifts of its pattern, once a
+    quarter of it was seen. Each must lower the absolute error of the same phase of up to five seasons before by 10 %,
+    and a shift must do so against an offset as well.
+    """
+    values = demand(series.values)
+    old = int(np.searchsorted(series.times, change - 1e-3 * series.step_seconds))
+    period = period_seconds / series.step_seconds
+    seen = math.ceil(period) if period >= 2.0 else STEPS_WITHOUT_A_SEASON
+    index = np.arange(old, min(old + seen, values.size))
+    base = _same_phase(values, old, index, period)
+    after = values[index]
+    both = np.isfinite(after) & np.isfinite(base)
+    if both.sum() < 4:
+        return None
+    after, base, index = after[both], base[both], index[both]
+    unmended = float(np.abs(after - base).sum())
+    offset = float(np.median(after - base))
+    candidates = [(float(np.abs(after - base - offset).sum()), Mend(MendKind.OFFSET, change, offset))]
+    if base.sum() > 0 and after.sum() > 0:
+        factor = float(after.sum() / base.sum())
+        candidates.append((float(np.abs(after - factor * base).sum()), Mend(MendKind.FACTOR, change, factor)))
+    best = min(candidates, key=lambda one: one[0])
+    if period >= 4.0 and after.size >= period / 4.0:
+        error, shift = _best_shift(values, old, index, after, period)
+        if error < (1.0 - LEAST_GAIN) * best[0]:
+            best = error, Mend(MendKind.PHASE, change, shift * series.step_seconds)
+    return best[1] if best[0] < (1.0 - LEAST_GAIN) * unmended else None
+
+
+def _same_phase(values: FloatArray, old: int, index: NDArray[np.intp], period: float) -> FloatArray:
+    """Mean of the same phase in up to five seasons that ended before ``old``; of the newest samples without one."""
+    if period < 2.0:
+        newest = values[max(old - 4 * STEPS_WITHOUT_A_SEASON, 0) : old]
+        finite = newest[np.isfinite(newest)]
+        return np.full(index.size, float(np.median(finite)) if finite.size else np.nan)
+    first = np.ceil((index - old + 1) / period)
+    back = first + np.arange(SEASONS_COMPARED)[:, None]
+    place = index - np.round(back * period).astype(np.intp)
+    rows = np.where(place >= 0, values[np.maximum(place, 0)], np.nan)
+    known = np.isfinite(rows)
+    counts = known.sum(axis=0)
+    sums = np.where(known, rows, 0.0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _best_shift(
+    values: FloatArray, old: int, index: NDArray[np.intp], after: FloatArray, period: float
+) -> tuple[float, int]:
+    """(absolute error, steps) of the shift of the old pattern that fits ``after`` (n,) best."""
+    half, stride = int(period // 2), max(1, round(period / BINS))
+    coarse = np.arange(-half, half + 1, stride)
+    error, shift = _least(values, old, index[::stride], after[::stride], period, coarse)
+    if stride > 1:
+        fine = np.arange(shift - stride, shift + stride + 1)
+        error, shift = _least(values, old, index, after, period, fine)
+    return error, shift
+
+
+def _least(
+    values: FloatArray, old: int, index: NDArray[np.intp], after: FloatArray, period: float, shifts: NDArray[np.int_]
+) -> tuple[float, int]:
+    errors = []
+    for shift in shifts:
+        gap = np.abs(after - _same_phase(values, old, index + int(shift), period))
+        known = np.isfinite(gap)
+        errors.append(float(gap[known].mean()) * gap.size if 2 * known.sum() > gap.size else math.inf)
+    best = int(np.argmin(errors))
+    return errors[best], int(shifts[best])
+
+
+def naive_path(series: Series, origin: float, times: FloatArray, period_seconds: float) -> FloatArray:
+    """Seasonal naive at ``times`` (h,) from what was known at ``origin``; the last value without a season.
+
+    Shape (h,); NaN where the season before was not seen.
+    """
+    if period_seconds < 2.0 * series.step_seconds:
+        known = series.between(origin - LEADS * series.step_seconds, origin + 1e-3).last()
+        return np.full(times.size, math.nan if known is None else known[1])
+    back = np.maximum(np.ceil((times - origin) / period_seconds - 1e-9), 1.0)
+    place = np.round((times - back * period_seconds - series.start) / series.step_seconds).astype(np.intp)
+    inside = (place >= 0) & (place < len(series))
+    return np.where(inside, series.values[np.clip(place, 0, max(len(series) - 1, 0))], np.nan)
+
+
+def fallen_back(
+    champion: Forecast, series: Series, now: float, since: float, period_seconds: float, confidence: float
+) -> Forecast | None:
+    """``champion`` replaced by the seasonal naive (or the last value with period 0); None when that is not known.
+
+    Intervals are calibrated on the errors that it made from origins since ``since``, at most the newest 100.
+    """
+    known = Series(series.start, series.step_seconds, demand(series.between(series.start, now + 1e-3).values))
+    mean = naive_path(known, now, champion.times, period_seconds)
+    if not np.isfinite(mean).any():
+        return None
+    at = np.flatnonzero(np.isfinite(mean))
+    mean = np.interp(np.arange(mean.size), at, mean[at])
+    steps = min(LEADS, champion.times.size)
+    origins = [time for time in known.times[-ORIGINS:].tolist() if time >= since]
+    ahead = np.arange(1, steps + 1) * known.step_seconds
+    paths = np.array([naive_path(known, origin, origin + ahead, period_seconds) for origin in origins])
+    place = len(known) - len(origins) + np.arange(len(origins))[:, None] + np.arange(1, steps + 1)
+    outcome = np.where(place < len(known), known.values[np.minimum(place, len(known) - 1)], np.nan)
+    calibration = calibrate(outcome - paths, np.nan_to_num(paths))
+    leads = np.maximum((champion.times - now) / known.step_seconds, 1.0)
+    name = ModelName.SEASONAL_NAIVE if period_seconds else ModelName.LAST_VALUE
+    return replace(
+        champion,
+        model=name.value,
+        mean=mean,
+        lower=calibration.quantile(mean, leads, (1.0 - confidence) / 2.0),
+        upper=calibration.quantile(mean, leads, (1.0 + confidence) / 2.0),
+        reason=f"{name.value} stands in since the demand drifted: it erred less than {champion.model} lately",
+        state=replace(champion.state, calibration=calibration),
+        leads=leads,
+    )
