@@ -41,7 +41,7 @@ def detect_file(
         record = detection_record(told)
         if proof is not None:
             record["streaming"] = {"identical": proof.holds, "compared": proof.compared}
-        print(json.dumps(record, allow_nan=False))
+        print(json.dumps(record, allow_nan=False, ensure_ascii=False))
     else:
         show(detection_page(told, name_of(file), page_width()))
     if proof is not None:

@@ -50,7 +50,7 @@ def forecast_file(
     made = _origins(series, asked)
     judged = backtest(series, asked, made)
     if as_json:
-        print(json.dumps(forecast_record(ahead, judged, confidence), allow_nan=False))
+        print(json.dumps(forecast_record(ahead, judged, confidence), allow_nan=False, ensure_ascii=False))
     else:
         show(forecast_page(series, ahead, judged, confidence, name_of(file), page_width()))
     if streaming:

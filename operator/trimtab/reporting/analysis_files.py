@@ -54,11 +54,11 @@ def detection_page(found: FileDetection, name: str, width: int) -> Iterator[Text
         return
     shown = sorted(found.anomalies, key=lambda one: -one.score)[:_MOST_ANOMALIES]
     yield Text(
-        f"{'START':<17} {'LASTS':>6}  {'KIND':<14} {'SEVERITY':<8} {'SCORE':>5} {'VALUE':>8} {'EXPECTED':>8}", "bold"
+        f"{'START':<19} {'LASTS':>6}  {'KIND':<14} {'SEVERITY':<8} {'SCORE':>5} {'VALUE':>8} {'EXPECTED':>8}", "bold"
     )
     for one in sorted(shown, key=lambda one: one.start):
         lasts = "goes on" if one.end is None else words.span(one.end - one.start) if one.end > one.start else "once"
-        line = Text(f"{moment(one.start):<17} {lasts:>6}  {one.kind.value:<14} ")
+        line = Text(f"{moment(one.start):<19} {lasts:>6}  {one.kind.value:<14} ")
         line.append(f"{one.severity.value:<8}", style=SEVERITY_STYLE[one.severity])
         line.append(f" {one.score:>5.3f} {short(one.value):>8} {short(one.expected):>8}")
         yield line
@@ -88,6 +88,6 @@ def _within(series: Series, anomalies: Sequence[Anomaly]) -> FloatArray:
 
 
 def moment(seconds: float) -> str:
-    """A time in UTC, to the minute, or the second where it is not a whole one."""
-    moment = datetime.fromtimestamp(round(seconds), UTC)
-    return moment.strftime("%Y-%m-%d %H:%M" if moment.second == 0 else "%m-%d %H:%M:%S")
+    """A time in UTC, with seconds where it is not a whole minute."""
+    found = datetime.fromtimestamp(round(seconds), UTC)
+    return found.strftime("%Y-%m-%d %H:%M:%S" if found.second else "%Y-%m-%d %H:%M")

@@ -96,12 +96,12 @@ def forecast_page(
     yield below(moment(first), moment(float(ahead.times[-1])), width)
     yield Text()
     low, high = f"LOWER {confidence_percent:g} %", f"UPPER {confidence_percent:g} %"
-    yield Text(f"{'TIME':<17} {'MEAN':>12} {low:>12} {high:>12}", "bold")
+    yield Text(f"{'TIME':<19} {'MEAN':>12} {low:>12} {high:>12}", "bold")
     stride = -(-steps // _MOST_STEPS)
     for index in range(stride - 1, steps, stride):
         figures = (ahead.mean[index], ahead.lower[index], ahead.upper[index])
         cells = " ".join(f"{format_number(float(value), 4):>12}" for value in figures)
-        yield Text(f"{moment(float(ahead.times[index])):<17} {cells}")
+        yield Text(f"{moment(float(ahead.times[index])):<19} {cells}")
     if stride > 1:
         yield Text(f"every {words.span(stride * series.step_seconds)}; --json has all {steps} steps", style="dim")
 

@@ -17,7 +17,7 @@ from trimtab.forecasting.forecast import Forecast, NoForecast
 from trimtab.planning.assessment import AssessInputs, Assessment, assess
 from trimtab.planning.options import monthly_cost
 from trimtab.reporting.analysis import Ahead, Sizing, State, WorkloadEntry
-from trimtab.survey.insights import insights
+from trimtab.survey.insights import Costs, insights
 from trimtab.survey.plotting import plot
 from trimtab.survey.sizing import container_entry, pod_sizing
 
@@ -45,7 +45,11 @@ def examine(job: Job) -> WorkloadEntry:
     containers = tuple(container_entry(size, assessment.usage.get(size.name)) for size in workload.containers)
     cpu = pod_sizing(tuple(one.cpu for one in containers))
     memory = pod_sizing(tuple(one.memory for one in containers))
-    found = insights(inputs, assessment, workload)
+    costs = Costs(
+        monthly_cost(job.spec, workload.replicas, cpu.request, memory.request),
+        _recommended_cost(job.spec, workload.replicas, cpu, memory),
+    )
+    found = insights(inputs, assessment, workload, costs)
     return WorkloadEntry(
         namespace=workload.namespace,
         kind=workload.kind.value,
@@ -64,8 +68,8 @@ def examine(job: Job) -> WorkloadEntry:
         containers=containers,
         cpu=cpu,
         memory=memory,
-        monthly_cost=monthly_cost(job.spec, workload.replicas, cpu.request, memory.request),
-        recommended_monthly_cost=_recommended_cost(job.spec, workload.replicas, cpu, memory),
+        monthly_cost=costs.now,
+        recommended_monthly_cost=costs.recommended,
         recommendations=found.recommendations,
         plot=plot(job.history, assessment.forecast),
     )
