@@ -173,7 +173,7 @@ def test_older_samples_go_before_what_was_read_while_the_store_was_away() -> Non
     assert cache.restore("uid", before.readings, before.series, NOW + 60)
     assert taken(cache).whole
     values = fetch(cache, NOW + 120, 3.0).load.values
-    assert values.tolist() == [1.0] * 110 + [2.0] * 7 + [3.0] * 4
+    assert values.tolist() == [1.0] * 109 + [2.0] * 8 + [3.0] * 4
 
 
 def test_nothing_is_put_before_samples_of_another_origin() -> None:
