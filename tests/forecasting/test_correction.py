@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from tests.analytics.noise import autoregressive
-from trimtab.forecasting.correction import Correction, _despiked, _window_means, fit_correction
+from trimtab.forecasting.correction import Correction, _despiked, fit_correction, window_means
 
 
 def by_hand(weights: list[list[float]], relative: bool) -> Correction:
     return Correction((1, 2), np.array([1.0, 4.0]), np.array(weights), relative, mean=10.0, sigma=math.inf)
 
 
-def test_window_means_hand_worked() -> None:
-    means = _window_means(np.array([1.0, 3.0, math.nan, 5.0]), (1, 2))
+def testwindow_means_hand_worked() -> None:
+    means = window_means(np.array([1.0, 3.0, math.nan, 5.0]), (1, 2))
     assert means.tolist() == [[1.0, 3.0, 3.0, 5.0], [1.0, 2.0, 3.0, 5.0]]
 
 

@@ -43,7 +43,7 @@ class Correction:
         Only errors up to each origin count. The result is never below 0.
         """
         errors = (values - base) / self._scale(base)
-        means = _window_means(_despiked(errors, self.sigma), self.windows)[:, origins]
+        means = window_means(_despiked(errors, self.sigma), self.windows)[:, origins]
         lead = np.log(np.arange(1, paths.shape[1] + 1))
         weights = np.stack([np.interp(lead, np.log(self.leads), column) for column in self.weights.T])
         corrected: FloatArray = np.maximum(paths + (means.T @ weights) * self._scale(paths), 0.0)
@@ -81,7 +81,7 @@ def _fit_leads(
     errors: FloatArray, size: FloatArray, spans: tuple[int, ...], leads: NDArray[np.int_]
 ) -> tuple[FloatArray, float]:
     """(weights (l, w), mean absolute error that they leave, in the unit, summed over the leads)."""
-    means = _window_means(errors, spans)
+    means = window_means(errors, spans)
     known = np.isfinite(errors)
     target = np.where(known, errors, 0.0)
     grams, rights = np.zeros((leads.size, len(spans), len(spans))), np.zeros((leads.size, len(spans)))
@@ -126,7 +126,7 @@ def _despiked(errors: FloatArray, sigma: float) -> FloatArray:
     return np.concatenate([errors[:2], np.where(wild, median, newest)])
 
 
-def _window_means(errors: FloatArray, windows: tuple[int, ...]) -> FloatArray:
+def window_means(errors: FloatArray, windows: tuple[int, ...]) -> FloatArray:
     """Mean of the known errors in the last ``w`` steps, shape (len(windows), n).
 
     A window without a known error takes the mean of the next longer one, at last 0.

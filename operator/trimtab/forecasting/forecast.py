@@ -10,11 +10,15 @@ import numpy as np
 from trimtab.analytics.gaps import longest_bridge
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.domain.series import FloatArray, Series
-from trimtab.forecasting.models import ModelName, demand
-from trimtab.forecasting.state import AUTO, FittedState, longest_period, select
+from trimtab.forecasting.backtest import Backtest
+from trimtab.forecasting.joint import sample
+from trimtab.forecasting.models import demand
+from trimtab.forecasting.pool import ASKED, AUTO
+from trimtab.forecasting.state import FittedState, longest_period, select
 from trimtab.forecasting.thinning import Thinned, stride_for, thin
 
 FEWEST_SAMPLES = 3
+PEAK_PATHS = 500
 TOLERANCE = 1e-3
 """Of a step, when times are compared: unix seconds as floats carry some 1e-7 s of rounding."""
 
@@ -24,7 +28,7 @@ class Forecast:
     """The demand ahead, at the series' step, in its unit; arrays of shape (h,), finite and never below 0."""
 
     model: str
-    """SeasonalLinear, SeasonalNaive or LastValue."""
+    """A :class:`ModelName`: Combination where several are weighed together."""
     times: FloatArray
     """Unix seconds on the grid of the series, after ``now`` and up to ``now`` + horizon; at least one."""
     mean: FloatArray
@@ -48,12 +52,40 @@ class Forecast:
         """The ``q``-quantile of the demand at each time, shape (h,). Raises ValueError unless 0 < q < 1."""
         return self.state.calibration.quantile(self.mean, self.leads, q)
 
+    @property
+    def backtest(self) -> Backtest:
+        """How each model that was tried did."""
+        return self.state.backtest
+
+    def paths(self, count: int, seed: int = 0) -> FloatArray:
+        """``count`` ways in which the demand may go on, shape (count, h), never below 0; the same for the same seed.
+
+        At each time they are spread as the intervals; from one time to the next their errors hang together as those of
+        the backtest did. Raises ValueError when ``count`` is not above 0.
+        """
+        return self._paths(self.times.size, count, seed)
+
     def peak(self, until: float, q: float) -> tuple[float, float]:
-        """(largest value of the ``q``-quantile path up to ``until``, its time); at least the first step counts."""
+        """(``q``-quantile of the largest value up to ``until``, time at which it is likeliest); at least the first
+        step counts.
+
+        The largest of many values is above what each of them exceeds as rarely, so this is more than the largest
+        ``q``-quantile, and the more so the less the errors hang together. From 500 paths of a fixed seed.
+        """
         seen = max(int(np.searchsorted(self.times, until + 1e-6, side="right")), 1)
         path = self.quantile(q)[:seen]
         top = int(np.argmax(path))
-        return float(path[top]), float(self.times[top])
+        value = float(path[top])
+        if seen > 1:
+            value = max(value, float(np.quantile(self._paths(seen, PEAK_PATHS, 0).max(axis=1), q)))
+        return value, float(self.times[top])
+
+    def _paths(self, seen: int, count: int, seed: int) -> FloatArray:
+        """Paths of the first ``seen`` times."""
+        if count <= 0:
+            raise ValueError(f"count of paths must be above 0, got {count}")
+        state = self.state
+        return sample(state.calibration, state.dependence, self.mean[:seen], self.leads[:seen], count, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +107,8 @@ def forecast(
 ) -> Forecast | NoForecast:
     """Forecast ``series`` from ``now`` over ``horizon_seconds``; samples after ``now`` are not looked at.
 
-    ``model`` is Auto, SeasonalNaive or SeasonalLinear. With ``previous``, the state of an earlier forecast, seasons,
+    ``model`` is Auto (all models, and several together where that errs less), SeasonalNaive, SeasonalLinear,
+    ExponentialSmoothing, Theta or LagRegression. With ``previous``, the state of an earlier forecast, seasons,
     choice and intervals are taken from it and the model is only fitted anew, until the state is outdated (see
     :meth:`FittedState.outdated` for ``reselect_seconds``). More than 3,000 samples or 360 steps of horizon are thinned
     first. Raises ValueError for another model, a horizon that is not above 0 or a confidence outside (0, 1).
@@ -86,8 +119,8 @@ def forecast(
     >>> ahead.mean.shape, bool(abs(ahead.mean[15] - 150.0) < 1.0), ahead.reliable
     ((20,), True, True)
     """
-    if model not in (AUTO, ModelName.SEASONAL_NAIVE, ModelName.SEASONAL_LINEAR):
-        raise ValueError(f"model must be Auto, SeasonalNaive or SeasonalLinear, got {model!r}")
+    if model not in ASKED:
+        raise ValueError(f"model must be one of {', '.join(ASKED)}, got {model!r}")
     if not (0.0 < horizon_seconds < math.inf and 0.0 < confidence < 1.0 and math.isfinite(now)):
         raise ValueError(f"no forecast from {now} over {horizon_seconds} s with confidence {confidence}")
     known = _known(series, now)

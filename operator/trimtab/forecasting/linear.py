@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.correction import Correction, IndexArray, fit_correction
-from trimtab.forecasting.models import Fitted, Model, ModelName, clean, corrected_paths, windows_of
+from trimtab.forecasting.models import Fitted, Model, ModelName, clean, corrected_paths, span, windows_of
 from trimtab.forecasting.regression import Basis
 
 FEWEST_FOR_A_TREND = 20
@@ -33,9 +32,15 @@ class SeasonalLinear(Model):
     14.0
     """
 
-    periods_seconds: Sequence[float] = ()
+    periods_seconds: tuple[float, ...] = ()
     levelled: bool = False
     name: ModelName = field(default=ModelName.SEASONAL_LINEAR, init=False)
+
+    @property
+    def label(self) -> str:
+        """Name, periods, and whether it is relative to the running level."""
+        periods = " and ".join(span(period) for period in self.periods_seconds)
+        return f"{self.name} {periods}".strip() + (", levelled" if self.levelled else "")
 
     def fit(self, series: Series) -> Fitted:
         """Learn the weights of the terms, then those of the correction."""

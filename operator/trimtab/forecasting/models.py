@@ -10,8 +10,10 @@ from enum import StrEnum
 
 import numpy as np
 
+from trimtab.analytics.gaps import LONGEST_BRIDGE_STEPS
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray, Series
+from trimtab.domain.units import format_duration
 from trimtab.forecasting.correction import SCALE_FLOOR, Correction, IndexArray, fit_correction
 
 SEASONS_AVERAGED = 5
@@ -25,6 +27,11 @@ class ModelName(StrEnum):
     SEASONAL_NAIVE = "SeasonalNaive"
     SEASONAL_LINEAR = "SeasonalLinear"
     LAST_VALUE = "LastValue"
+    SMOOTHING = "ExponentialSmoothing"
+    DAMPED_TREND = "DampedTrend"
+    THETA = "Theta"
+    LAG_REGRESSION = "LagRegression"
+    COMBINATION = "Combination"
 
 
 class Fitted(ABC):
@@ -51,9 +58,23 @@ class Model(ABC):
 
     name: ModelName
 
+    @property
+    def label(self) -> str:
+        """Name for people, with the period where there is one."""
+        return self.name.value
+
     @abstractmethod
     def fit(self, series: Series) -> Fitted:
         """Learn from a series. Raises ValueError when it has no finite sample."""
+
+
+def span(seconds: float) -> str:
+    """A period in words.
+
+    >>> span(86_400.0), span(90.0)
+    ('24h', '90 s')
+    """
+    return format_duration(round(seconds)) if seconds >= 600 else f"{seconds:.4g} s"
 
 
 def demand(samples: FloatArray) -> FloatArray:
@@ -114,6 +135,12 @@ class SeasonalNaive(Model):
     corrected: bool = True
     name: ModelName = field(default=ModelName.SEASONAL_NAIVE, init=False)
 
+    @property
+    def label(self) -> str:
+        """Name and period; the textbook's is told from the averaged and corrected one."""
+        textbook = "" if self.corrected or self.seasons_averaged > 1 else ", textbook"
+        return f"{self.name} {span(self.period_seconds)}{textbook}"
+
     def fit(self, series: Series) -> Fitted:
         """Learn the spread of a phase and the weights of the correction."""
         values = clean(series)
@@ -146,7 +173,7 @@ class _FittedNaive(Fitted):
     def base(self, values: FloatArray, length: int, back: int) -> FloatArray:
         """Mean of the same phase ``back`` seasons ago and before, shape (length,); NaN where none was seen."""
         place = np.arange(float(length)) - self.period * np.arange(back, back + self.averaged)[:, None]
-        rows = _interpolated(values, place)
+        rows = interpolated(values, place)
         if self.averaged == 1:
             return np.asarray(rows[0], dtype=np.float64)
         seen = np.isfinite(rows).sum(axis=0)
@@ -193,7 +220,7 @@ def windows_of(length: int, period: float) -> tuple[int, ...]:
     return 1, max(3, round(min(period, length) / 12.0)), max(4, round(min(period, length)))
 
 
-def _interpolated(values: FloatArray, place: FloatArray) -> FloatArray:
+def interpolated(values: FloatArray, place: FloatArray) -> FloatArray:
     """``values`` (n,) at ``place`` in steps, by lines between neighbours; NaN outside or beside a NaN."""
     left = np.floor(place + 1e-6).astype(np.intp)
     share = np.clip(place - left, 0.0, 1.0)
@@ -214,12 +241,16 @@ def held(values: FloatArray, origins: IndexArray) -> FloatArray:
 
 
 def completed(paths: FloatArray, held: FloatArray) -> FloatArray:
-    """Paths with unknown steps bridged from their neighbours, or by ``held`` (o,) where a path knows nothing."""
+    """Paths with up to 20 unknown steps bridged from their neighbours; longer ones take ``held`` (o,)."""
     known = np.isfinite(paths)
     steps = np.arange(paths.shape[1])
     for row in np.flatnonzero(~known.all(axis=1)):
-        if known[row].any():
-            paths[row] = np.interp(steps, steps[known[row]], paths[row, known[row]])
-        else:
+        seen = steps[known[row]]
+        if not seen.size:
             paths[row] = held[row]
+            continue
+        after = np.searchsorted(seen, steps)
+        width = seen[np.minimum(after, seen.size - 1)] - seen[np.maximum(after - 1, 0)]
+        line = np.interp(steps, seen, paths[row, seen])
+        paths[row] = np.where(known[row] | (width <= LONGEST_BRIDGE_STEPS + 1), line, held[row])
     return paths

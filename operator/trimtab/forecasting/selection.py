@@ -1,4 +1,4 @@
-"""Selection: which model forecasts a series best, by a backtest from rolling origins."""
+"""Selection: which model, or which of them together, forecasts a series best, by a backtest from rolling origins."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimtab.domain.series import FloatArray, Series
+from trimtab.forecasting.backtest import Backtest, ModelScore
+from trimtab.forecasting.combination import Combination, weights_of
 from trimtab.forecasting.correction import IndexArray
 from trimtab.forecasting.models import LastValue, Model, SeasonalNaive, demand
 
-FITS = 3
+FITS = 2
 ORIGINS = 60
 FEWEST_TO_LEARN = 8
 MARGIN = 0.05
 """How much better a later candidate must be than an earlier, simpler one."""
+MARGIN_TOGETHER = 0.03
+"""How much better a combination must be than the one model that would be taken."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +36,8 @@ class Choice:
     """Actual minus forecast, shape (origins, steps), NaN where the actual is unknown."""
     forecasts: FloatArray
     """Shape (origins, steps)."""
+    backtest: Backtest
+    """How each candidate did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +53,18 @@ def choose(
     candidates: Sequence[Model],
     longest_period_seconds: float = 0.0,
     samples: FloatArray | None = None,
+    *,
+    combine: bool = False,
+    warm_up_seconds: float = 0.0,
 ) -> Choice | NoChoice:
     """The candidate with the least mean absolute error over the horizon, or an earlier one within 5 % of it.
 
     The newest part of the series, at least 1.25 periods after its start, is forecast from about 60 origins. Models are
-    fitted three times along it, and see the values, not more, up to each origin in between. ``samples`` (n, k) are
+    fitted twice along it, and see the values, not more, up to each origin in between. ``samples`` (n, k) are
     what is to be foreseen when ``series`` holds means of k samples each: one of each row is taken, in turn.
-    ``longest_period_seconds`` 0 stands for no season.
+    ``longest_period_seconds`` 0 stands for no season; candidates may know longer periods, of up to
+    ``warm_up_seconds``. With ``combine`` the candidates together, weighed by their errors, are taken where their error
+    is less by 3 %.
 
     >>> wave = Series(0.0, 60.0, np.tile([10.0, 20.0, 40.0, 20.0], 20))
     >>> choice = choose(wave, 4, [LastValue(), SeasonalNaive(240.0)], 240.0)
@@ -61,9 +72,10 @@ def choose(
     ('SeasonalNaive', 100)
     """
     period = longest_period_seconds / series.step_seconds
+    warm_up = max(period, warm_up_seconds / series.step_seconds)
     count = len(series)
     known = np.flatnonzero(np.isfinite(demand(series.values)))
-    first = (int(known[0]) if known.size else count) + max(FEWEST_TO_LEARN, math.ceil(1.25 * period))
+    first = (int(known[0]) if known.size else count) + max(FEWEST_TO_LEARN, math.ceil(1.25 * warm_up))
     tested = min(count - first, max(math.ceil(3.0 * period), 4 * horizon_steps, 3 * ORIGINS))
     if tested < 2:
         return NoChoice(f"{count} samples; a backtest needs {first + 2}")
@@ -80,11 +92,32 @@ def choose(
     outcome = np.where(inside, actual[np.minimum(targets, count - 1)], np.nan)
     if not np.isfinite(outcome).any():
         return NoChoice("no sample in the part of the history that a backtest would forecast")
-    means = [_mean_error(outcome - path) for path in paths]
-    naive, least = means[models.index(benchmark)], min(means[: len(candidates)])
-    index = next(place for place, mean in enumerate(means) if mean <= least * (1.0 + MARGIN))
-    percent = round(100.0 * means[index] / naive) if naive > 0 else (100 if means[index] == 0 else None)
-    return Choice(candidates[index], percent, outcome - paths[index], paths[index])
+    means = np.array([_mean_error(outcome - path) for path in paths])
+    naive, tried = float(means[models.index(benchmark)]), means[: len(candidates)]
+    index = int(np.flatnonzero(means <= tried.min() * (1.0 + MARGIN))[0])
+    model, path, mean = models[index], paths[index], float(means[index])
+    shares = np.zeros(len(candidates))
+    shares[index] = 1.0
+    if combine and mean > 0:
+        weights = weights_of(tried, tested / horizon_steps)
+        together = sum((weights[place] * paths[place] for place in np.flatnonzero(weights)), np.zeros_like(path))
+        error = _mean_error(outcome - together)
+        if np.count_nonzero(weights) > 1 and error < (1.0 - MARGIN_TOGETHER) * mean:
+            members = np.flatnonzero(weights)
+            model = Combination(tuple(models[place] for place in members), tuple(weights[members].tolist()))
+            path, mean, shares = together, error, weights
+    scores = tuple(
+        ModelScore(one.label, _percent(float(error), naive), float(share))
+        for one, error, share in zip(candidates, tried, shares, strict=True)
+    )
+    return Choice(
+        model, _percent(mean, naive), outcome - path, path, Backtest(scores, origins.size, horizon_steps, None)
+    )
+
+
+def _percent(error: float, naive: float) -> int | None:
+    """``error`` over that of naive; None where only naive made none."""
+    return round(100.0 * error / naive) if naive > 0 else (100 if error == 0 else None)
 
 
 def _origins(start: int, count: int) -> IndexArray:
@@ -93,7 +126,7 @@ def _origins(start: int, count: int) -> IndexArray:
 
 
 def _backtest(model: Model, series: Series, start: int, steps: int) -> FloatArray:
-    """Forecasts (origins, steps) of ``model``, fitted anew for each third of the origins."""
+    """Forecasts (origins, steps) of ``model``, fitted anew for each half of the origins."""
     origins = _origins(start, len(series))
     parts = []
     for part in np.array_split(origins, FITS):

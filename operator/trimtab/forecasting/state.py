@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trimtab.analytics.seasonality import SeasonFound, seasons
 from trimtab.domain.series import FloatArray, Series
-from trimtab.domain.units import format_duration
+from trimtab.forecasting.backtest import NO_BACKTEST, Backtest, coverage_percent
+from trimtab.forecasting.combination import Combination
 from trimtab.forecasting.intervals import Calibration, calibrate
-from trimtab.forecasting.linear import SeasonalLinear
-from trimtab.forecasting.models import LastValue, Model, ModelName, SeasonalNaive, held
+from trimtab.forecasting.joint import Dependence, dependence
+from trimtab.forecasting.models import LastValue, Model, held, span
+from trimtab.forecasting.pool import AUTO, candidates, clock_periods
 from trimtab.forecasting.selection import NoChoice, choose
 from trimtab.forecasting.thinning import Thinned
 
-AUTO = "Auto"
 FEWEST_FOR_A_LEVEL = 30
 HORIZON_FACTOR = 1.25
 """A horizon that moves by less, as start-up times are learned, is the same question."""
@@ -40,6 +41,8 @@ class FittedState:
     seasons: tuple[SeasonFound, ...]
     model: Model
     calibration: Calibration
+    dependence: Dependence
+    backtest: Backtest
     error_percent_of_naive: int | None
     reason: str
     reliable: bool
@@ -71,17 +74,27 @@ def select(thinned: Thinned, step_seconds: float, now: float, horizon_seconds: f
     recent = thinned.newest(longest_period(found))
     series = recent.series
     steps = max(1, math.ceil(horizon_seconds / series.step_seconds - 1e-9))
-    choice = choose(series, steps, candidates(asked, found), longest_period(found), recent.samples)
+    clock = clock_periods(series, found)
+    choice = choose(
+        series,
+        steps,
+        candidates(asked, found, clock),
+        longest_period(found),
+        recent.samples,
+        combine=asked == AUTO,
+        warm_up_seconds=max(clock, default=0.0),
+    )
     if isinstance(choice, NoChoice):
         model: Model = LastValue()
-        percent = None
-        calibration = calibrate(*_errors_of_holding(series.values, steps))
+        percent, backtest = None, NO_BACKTEST
+        errors, forecasts = _errors_of_holding(series.values, steps)
         reason, reliable = f"reactive until a backtest is possible: {choice.reason}", False
     else:
-        model, percent = choice.model, choice.error_percent_of_naive
-        calibration = calibrate(choice.errors, choice.forecasts)
+        model, percent, errors, forecasts = choice.model, choice.error_percent_of_naive, choice.errors, choice.forecasts
+        backtest = replace(choice.backtest, coverage_percent=coverage_percent(errors, forecasts))
         unreliable = None if found else _too_little(series)
-        reason, reliable = unreliable or _why(model.name, asked, percent, found), unreliable is None
+        reason, reliable = unreliable or _why(model, asked, percent, found), unreliable is None
+    calibration = calibrate(errors, forecasts)
     return FittedState(
         asked=asked,
         step_seconds=step_seconds,
@@ -91,6 +104,8 @@ def select(thinned: Thinned, step_seconds: float, now: float, horizon_seconds: f
         seasons=found,
         model=model,
         calibration=calibration,
+        dependence=dependence(errors, forecasts, calibration),
+        backtest=backtest,
         error_percent_of_naive=percent,
         reason=reason,
         reliable=reliable,
@@ -102,33 +117,31 @@ def longest_period(found: Sequence[SeasonFound]) -> float:
     return max((one.period_seconds for one in found), default=0.0)
 
 
-def candidates(asked: str, found: Sequence[SeasonFound]) -> list[Model]:
-    """Models that are tried, the simplest first."""
-    periods = tuple(sorted(one.period_seconds for one in found))
-    naive: list[Model] = [SeasonalNaive(periods[-1], 1, corrected=False)] if periods else []
-    naive += [SeasonalNaive(period) for period in periods]
-    linear: list[Model] = [SeasonalLinear(periods, levelled=True)] if periods else []
-    linear.append(SeasonalLinear(periods))
-    if asked == ModelName.SEASONAL_NAIVE:
-        return naive or [LastValue()]
-    return linear if asked == ModelName.SEASONAL_LINEAR else [LastValue(), *naive, *linear]
-
-
-def _why(name: ModelName, asked: str, percent: int | None, found: Sequence[SeasonFound]) -> str:
+def _why(model: Model, asked: str, percent: int | None, found: Sequence[SeasonFound]) -> str:
     """One sentence on why this model."""
     yardstick = "seasonal naive" if found else "the last value"
     error = f"more than {yardstick}, which made none" if percent is None else f"{percent} % of that of {yardstick}"
     if found:
-        span = " and ".join(_span(one.period_seconds) for one in found)
-        pattern = f"the demand repeats every {span}"
+        every = " and ".join(span(one.period_seconds) for one in found)
+        pattern = f"the demand repeats every {every}"
     else:
         pattern = "no season shows"
+    names = _names(model)
     if asked == AUTO and percent == 100:
         return f"{pattern}; no model erred clearly less than {yardstick} in the backtest"
     if asked == AUTO:
-        return f"{pattern}; {name} erred least in the backtest, with an error of {error}"
-    stand_in = f"{name} stands in for {asked}" if name != asked else f"{name} as asked"
+        return f"{pattern}; {names} erred least in the backtest, with an error of {error}"
+    stand_in = f"{names} as asked" if asked in names else f"{names} stands in for {asked}"
     return f"{pattern}; {stand_in}, with a backtest error of {error}"
+
+
+def _names(model: Model) -> str:
+    """Name of the model, or of the members of a combination, the weightiest first."""
+    if not isinstance(model, Combination):
+        return model.name.value
+    order = sorted(range(len(model.members)), key=lambda place: -model.weights[place])
+    names = list(dict.fromkeys(model.members[place].name.value for place in order))
+    return f"{', '.join(names[:-1])} and {names[-1]} together" if len(names) > 1 else names[0]
 
 
 def _too_little(series: Series) -> str | None:
@@ -139,13 +152,9 @@ def _too_little(series: Series) -> str | None:
     total = float(values.var())
     parts = np.array([part.mean() for part in np.array_split(values, PARTS)])
     if total > 0 and float(parts.var()) > WANDERING * total:
-        span = _span(len(series) * series.step_seconds)
-        return f"reactive until a pattern was seen twice: the demand moves as slowly as its {span} of history are long"
+        seen = span(len(series) * series.step_seconds)
+        return f"reactive until a pattern was seen twice: the demand moves as slowly as its {seen} of history are long"
     return None
-
-
-def _span(seconds: float) -> str:
-    return format_duration(round(seconds)) if seconds >= 600 else f"{seconds:.4g} s"
 
 
 def _errors_of_holding(values: FloatArray, steps: int) -> tuple[FloatArray, FloatArray]:
