@@ -13,6 +13,7 @@ from statistics import NormalDist
 from typing import Final
 
 import numpy as np
+from scipy.special import stdtrit
 
 from trimtab.analytics.gaps import usable
 from trimtab.analytics.trend import NoTrend, Trend, trend
@@ -77,9 +78,9 @@ class PeakTrend:
         return max(self.level + self.busy + self.slope_per_day * days, 0.0)
 
     def interval(self, days: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """(lower, upper) end of the interval of that peak."""
-        z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
-        reach = z * math.sqrt(self.spread**2 * (1.0 + 1.0 / max(self.days, 1.0)) + (self.slope_error * days) ** 2)
+        """(lower, upper) end of the interval of that peak; by Student's t, as few days know their spread badly."""
+        t = float(stdtrit(max(self.days - 2.0, 1.0), 0.5 + confidence / 2.0))
+        reach = t * math.sqrt(self.spread**2 * (1.0 + 1.0 / max(self.days, 1.0)) + (self.slope_error * days) ** 2)
         middle = self.level + self.busy + self.slope_per_day * days
         return max(middle - reach, 0.0), max(middle + reach, 0.0)
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from trimtab.domain.series import FloatArray
 from trimtab.forecasting.early_warning import BREACH_SAMPLES
@@ -15,7 +14,7 @@ from trimtab.forecasting.forecast import Forecast, NoForecast
 COURSES = 256
 MOST_POINTS = 96
 """Longer horizons are looked at every so many steps."""
-MOST_NUMBERS = 600_000
+MOST_NUMBERS = 150_000
 """Of one call for courses: fewer are drawn for a very long horizon, at least 64."""
 _SEED = 20_240_601
 """Every round draws the same numbers, so that what changes between rounds is what was seen."""
@@ -67,24 +66,7 @@ def load_courses(forecast: Forecast, points: Grid) -> FloatArray:
     """Courses of the demand, shape (p, h), with p of 64 to 256."""
     count = int(min(max(MOST_NUMBERS // forecast.times.size, 64), COURSES))
     last = points.stride * points.ahead_seconds.size
-    return _paths(forecast, count, points.seed)[:, points.stride - 1 : last : points.stride]
-
-
-def _paths(forecast: Forecast, count: int, seed: int) -> FloatArray:
-    rng = np.random.default_rng(seed)
-    steps = forecast.times.size
-    z = np.empty((count, steps))
-    shocks = rng.standard_normal((count, steps))
-    z[:, 0] = shocks[:, 0]
-    for k in range(1, steps):
-        z[:, k] = 0.9 * z[:, k - 1] + math.sqrt(1 - 0.81) * shocks[:, k]
-    levels = np.linspace(0.01, 0.99, 9)
-    table = np.stack([forecast.quantile(float(q)) for q in levels])
-    spots = ndtri(levels)
-    out = np.empty_like(z)
-    for k in range(steps):
-        out[:, k] = np.interp(z[:, k], spots, table[:, k])
-    return out
+    return forecast.paths(count, points.seed)[:, points.stride - 1 : last : points.stride]
 
 
 def replica_courses(
