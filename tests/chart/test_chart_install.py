@@ -31,6 +31,7 @@ VALUE_SETS: list[Any] = [
                 {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
             ],
             "extraEnvFrom": [{"secretRef": {"name": "more", "optional": True}}],
+            "store": {"persistence": {"enabled": True, "size": "500Mi"}, "retention": "720h"},
             "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
             "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
             "metrics": {"port": 9000, "service": {"annotations": {"a": "b"}, "labels": {"c": "d"}}},

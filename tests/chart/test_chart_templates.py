@@ -67,6 +67,8 @@ def test_every_value_is_in_the_schema() -> None:
         pytest.param({"extraEnv": [{"value": "x"}]}, "/extraEnv/0", id="variable without a name"),
         pytest.param({"commonLabels": {"team": 7}}, "/commonLabels/team", id="label as a number"),
         pytest.param({"serviceAccount": {"create": False}}, "/serviceAccount/name", id="no service account"),
+        pytest.param({"store": {"url": "trimtab.db"}}, "/store/url", id="path for the URL of the store"),
+        pytest.param({"store": {"persistence": {"size": "2 GB"}}}, "/store/persistence/size", id="size with a space"),
         pytest.param({"podDisruptionBudget": True}, "/podDisruptionBudget", id="flag for an object"),
     ],
 )
@@ -108,6 +110,8 @@ def test_operator_serves_all_namespaces_by_default(template: Template) -> None:
         "8080",
         "--health-port",
         "8081",
+        "--store-url",
+        "sqlite:////var/lib/trimtab/trimtab.db",
     ]
 
 
@@ -135,6 +139,58 @@ def test_pod_is_restricted(template: Template) -> None:
 def test_two_operators_never_run_at_once(template: Template) -> None:
     spec = one(template(), "Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def store_volume(objects: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The volume that the store is on, mounted where its file is."""
+    pod = one(objects, "Deployment")["spec"]["template"]["spec"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(objects)["volumeMounts"]}
+    found: dict[str, Any] | None = next((volume for volume in pod["volumes"] if volume["name"] == "store"), None)
+    assert mounts.get("store") == (None if found is None else "/var/lib/trimtab")
+    return found
+
+
+CLAIM = {"enabled": True, "storageClass": "fast", "annotations": {"helm.sh/resource-policy": "keep"}}
+
+
+def test_store_is_on_a_volume_that_outlives_the_container(template: Template) -> None:
+    objects = template()
+    assert store_volume(objects) == {"name": "store", "emptyDir": {}}
+    assert container(objects)["env"] == [{"name": "TRIMTAB_STORE_RETENTION", "value": "2160h"}]
+    assert "PersistentVolumeClaim" not in {body["kind"] for body in objects}
+
+
+def test_store_may_have_a_claim(template: Template) -> None:
+    objects = template({"store": {"persistence": CLAIM}})
+    assert store_volume(objects) == {"name": "store", "persistentVolumeClaim": {"claimName": "trimtab-store"}}
+    claim = one(objects, "PersistentVolumeClaim", "trimtab-store")
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "fast",
+        "resources": {"requests": {"storage": "2Gi"}},
+    }
+    security = one(objects, "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    assert (security["fsGroup"], security["runAsNonRoot"]) == (65532, True), "the user of the image may write there"
+
+
+def test_store_may_have_a_claim_that_is_there(template: Template) -> None:
+    values = {
+        "store": {"persistence": {"enabled": True, "existingClaim": "mine"}},
+        "podSecurityContext": {"fsGroup": 7},
+    }
+    objects = template(values)
+    assert store_volume(objects) == {"name": "store", "persistentVolumeClaim": {"claimName": "mine"}}
+    assert "PersistentVolumeClaim" not in {body["kind"] for body in objects}
+    assert one(objects, "Deployment")["spec"]["template"]["spec"]["securityContext"]["fsGroup"] == 7
+
+
+@pytest.mark.parametrize("url", ["none", "", "postgresql+psycopg://db/trimtab"])
+def test_store_elsewhere_needs_no_volume(template: Template, url: str) -> None:
+    objects = template({"store": {"url": url, "persistence": {"enabled": True}}})
+    assert store_volume(objects) is None
+    assert "PersistentVolumeClaim" not in {body["kind"] for body in objects}
+    assert ("--store-url" in container(objects)["args"]) == bool(url)
 
 
 def test_nothing_may_be_deleted_but_runs(template: Template) -> None:

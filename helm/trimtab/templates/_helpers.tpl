@@ -81,3 +81,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   resources: [resourcequotas]
   verbs: [list]
 {{- end }}
+
+{{- /* Name of the claim of the store. */}}
+{{- define "trimtab.claimName" -}}
+{{- default (printf "%s-store" (include "trimtab.fullname" .)) .Values.store.persistence.existingClaim }}
+{{- end }}
+
+{{- /* The pod's security context; a claimed volume belongs to root until it is given to the user of the image. */}}
+{{- define "trimtab.podSecurityContext" -}}
+{{- $own := dict }}
+{{- if and .Values.store.persistence.enabled (hasPrefix "sqlite" .Values.store.url) }}
+{{- $own = dict "fsGroup" 65532 "fsGroupChangePolicy" "OnRootMismatch" }}
+{{- end }}
+{{- merge (deepCopy .Values.podSecurityContext) $own | toYaml }}
+{{- end }}
