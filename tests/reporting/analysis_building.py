@@ -63,7 +63,13 @@ def busy(name: str = "web", namespace: str = "shop", **changed: object) -> Workl
         recommended_monthly_cost=8.0,
         recommendations=(
             Recommendation(
-                *("Lower the CPU request", "it uses 200m of 500m", "p95 over a week", "none on objectives"),
+                *(
+                    "Lower the CPU request",
+                    "it uses 200m of 500m",
+                    "p95 over a week",
+                    "none on objectives",
+                    "kubectl set resources",
+                ),
                 *(Severity.WARNING, "RightSize", 12.0, 90.0),
             ),
         ),

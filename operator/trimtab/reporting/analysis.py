@@ -118,6 +118,8 @@ class Recommendation:
     reason: str
     evidence: str
     effect: str
+    how: str
+    """What to do: a command or a field."""
     severity: Severity
     kind: str
     monthly_saving: float

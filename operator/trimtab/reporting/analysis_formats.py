@@ -241,6 +241,7 @@ def _recommendation(one: Recommendation) -> Record:
         "reason": one.reason,
         "evidence": one.evidence,
         "effect": one.effect,
+        "how": one.how,
         "monthly_saving": number(one.monthly_saving, 2),
         "confidence_percent": number(one.confidence_percent, 0),
     }

@@ -19,7 +19,7 @@ from trimtab.reporting import analysis_text as words
 from trimtab.reporting.analysis import UNHEALTHY_BELOW, AnalysisReport, ContainerEntry, Sizing, State, WorkloadEntry
 
 _HERE: Final = Path(__file__).parent
-_DIGITS: Final = 4
+_DIGITS, _MEMORY_DIGITS = 3, 4
 """Significant digits of a plotted value: more cannot be seen."""
 _FAIR_FROM: Final = 80.0
 _MEBIBYTE: Final = 2.0**20
@@ -109,7 +109,7 @@ def _plot(entry: WorkloadEntry) -> dict[str, Any] | None:
         "d": drawn.step_seconds,
         "y": _numbers(drawn.demand),
         "c": _numbers(drawn.cpu),
-        "m": _numbers(drawn.memory / _MEBIBYTE),
+        "m": _numbers(drawn.memory / _MEBIBYTE, _MEMORY_DIGITS),
         "as": drawn.ahead_start,
         "ad": drawn.ahead_step_seconds,
         "f": _numbers(drawn.mean),
@@ -128,8 +128,8 @@ def _levels(part: Sizing) -> list[float | None]:
     return [level if math.isfinite(level) and level > 0 else None for level in (part.request, recommended)]
 
 
-def _numbers(values: FloatArray) -> list[float | None]:
-    rounded = (float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None for value in values.tolist())
+def _numbers(values: FloatArray, digits: int = _DIGITS) -> list[float | None]:
+    rounded = (float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in values.tolist())
     return [int(value) if value is not None and value.is_integer() else value for value in rounded]
 
 

@@ -106,11 +106,11 @@ def health(entry: WorkloadEntry) -> str:
 
 
 def peak(ahead: Ahead | None, unit: str, now: float) -> str:
-    """The largest demand foreseen and when; ? when none is foreseen, with a tilde where it is not reliable."""
+    """The largest demand foreseen and when; ? when none is, and a tilde without a time where it is not reliable."""
     if ahead is None:
         return UNKNOWN
-    doubt = "" if ahead.reliable else "~"
-    return f"{doubt}{format_number(ahead.peak)} {unit} in {span(max(ahead.peak_at - now, 0.0))}"
+    amount = f"{format_number(ahead.peak)} {unit}"
+    return f"{amount} in {span(max(ahead.peak_at - now, 0.0))}" if ahead.reliable else f"~{amount}"
 
 
 def money(amount: float) -> str:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trimtab.adapters.discovery import FoundWorkload
 from trimtab.adapters.signals_kube import SOURCES, Signal
+from trimtab.analytics.trend import Trend
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.status import ContainerSize
 from trimtab.forecasting.forecast import Forecast, NoForecast
-from trimtab.planning.assessment import AssessInputs, Assessment, assess
+from trimtab.planning.assessment import assess
+from trimtab.planning.evidence import plausible_history, usage_of
+from trimtab.planning.findings import AssessInputs, Running
 from trimtab.planning.options import monthly_cost
 from trimtab.reporting.analysis import Ahead, Sizing, State, WorkloadEntry
-from trimtab.survey.insights import Costs, insights
+from trimtab.survey.insights import anomalies, health, recommendation, target
 from trimtab.survey.plotting import plot
 from trimtab.survey.sizing import container_entry, pod_sizing
 
@@ -39,17 +42,16 @@ def examine(job: Job) -> WorkloadEntry:
     """The entry of one workload, without the samples beyond what is drawn."""
     if job.history.load.present == 0:
         return without_data(job.workload, job.failures)
-    inputs = AssessInputs(job.spec, job.history, job.failures, job.now, partial=job.partial)
-    assessment = assess(inputs)
-    workload = _with_unsized(job.workload, assessment)
+    workload = _with_unsized(job)
+    running = Running(target(workload), workload.replicas, workload.containers, managed=False)
+    assessment = assess(
+        AssessInputs(job.spec, job.history, job.failures, job.now, partial=job.partial, running=running)
+    )
+    insights = assessment.insights
+    assert insights is not None, "the workload runs"
     containers = tuple(container_entry(size, assessment.usage.get(size.name)) for size in workload.containers)
     cpu = pod_sizing(tuple(one.cpu for one in containers))
     memory = pod_sizing(tuple(one.memory for one in containers))
-    costs = Costs(
-        monthly_cost(job.spec, workload.replicas, cpu.request, memory.request),
-        _recommended_cost(job.spec, workload.replicas, cpu, memory),
-    )
-    found = insights(inputs, assessment, workload, costs)
     return WorkloadEntry(
         namespace=workload.namespace,
         kind=workload.kind.value,
@@ -59,18 +61,18 @@ def examine(job: Job) -> WorkloadEntry:
         message="" if assessment.quality.ok else assessment.quality.message,
         unit=job.history.load.unit,
         demand=assessment.demand,
-        health=found.health,
-        trend=assessment.trend,
+        health=health(insights.health),
+        trend=insights.trend if isinstance(insights.trend, Trend) else None,
         seasons=assessment.seasons,
-        anomalies=found.anomalies,
+        anomalies=anomalies(insights, len(job.history.cpu_cores)),
         ahead=_ahead(assessment.forecast),
         no_forecast=assessment.forecast.reason if isinstance(assessment.forecast, NoForecast) else "",
         containers=containers,
         cpu=cpu,
         memory=memory,
-        monthly_cost=costs.now,
-        recommended_monthly_cost=costs.recommended,
-        recommendations=found.recommendations,
+        monthly_cost=monthly_cost(job.spec, workload.replicas, cpu.request, memory.request),
+        recommended_monthly_cost=_recommended_cost(job.spec, workload.replicas, cpu, memory),
+        recommendations=tuple(recommendation(one, workload) for one in insights.advice),
         plot=plot(job.history, assessment.forecast),
     )
 
@@ -102,16 +104,16 @@ def _bare(workload: FoundWorkload, state: State, message: str, query: str = "") 
     )
 
 
-def _with_unsized(workload: FoundWorkload, assessment: Assessment) -> FoundWorkload:
+def _with_unsized(job: Job) -> FoundWorkload:
     """The workload with the containers that run without any request or limit."""
-    sized = {size.name for size in workload.containers}
+    sized = {size.name for size in job.workload.containers}
+    used = usage_of(job.spec, plausible_history(job.history), job.now)
     unsized = [
         ContainerSize(name=name)
-        for name, usage in assessment.usage.items()
+        for name, usage in used.items()
         if name not in sized and math.isfinite(usage.cpu_p95_cores)
     ]
-    containers = (*workload.containers, *unsized)
-    return FoundWorkload(workload.namespace, workload.kind, workload.name, workload.replicas, containers)
+    return replace(job.workload, containers=(*job.workload.containers, *unsized))
 
 
 def _recommended_cost(spec: PolicySpec, replicas: int, cpu: Sizing, memory: Sizing) -> float:
