@@ -21,6 +21,8 @@ SECONDS_A_FALSE_ALARM: Final = {
 }
 WARM_SAMPLES: Final = 100
 """Nothing alarms before so many samples were seen."""
+TRUSTED_SAMPLES: Final = 2000
+"""Before so many samples were seen, an alarm must be rarer in proportion."""
 COUNTED_FROM: Final = 30
 """Nothing is counted before: the spread is not known yet."""
 RANKED_SAMPLES: Final = 1000
@@ -31,6 +33,8 @@ LONG_REST: Final = 300
 """Samples for which a new level has few neighbours."""
 LOUDEST: Final = 8.0
 """Sigma beyond which a point counts by its logarithm."""
+LARGEST: Final = 21.9
+"""What a point counts at most, from 45 sigma on: the last bin of the tails."""
 
 
 class Statistic(IntEnum):
@@ -180,7 +184,7 @@ class ControlCharts:
             self.scored += 1
             self.rare += _RARE * (min(-math.log(max(1.0 - rarity, 1e-6)), 8.0) - 1.0 - self.rare)
         if abs(sigmas) > LOUDEST:
-            sigmas = math.copysign(LOUDEST * (1.0 + math.log(abs(sigmas) / LOUDEST)), sigmas)
+            sigmas = math.copysign(min(LOUDEST * (1.0 + math.log(abs(sigmas) / LOUDEST)), LARGEST), sigmas)
         found: Alarm | None = None
         if self.seen <= COUNTED_FROM:
             return None
@@ -202,7 +206,8 @@ class ControlCharts:
         tails = self.tails
         if size > float(tails.levels[which]):
             rate = tails.rate(which, size) / float(tails.budgets[which])
-            if found is None or rate < found.rate:
+            surely = rate * TRUSTED_SAMPLES < self.seen
+            if surely and (found is None or rate < found.rate):
                 found = Alarm(_PLANS[which].sign, _DIRECTION.get(which, 0.0), rate)
         tails.see(which, size)
         return found

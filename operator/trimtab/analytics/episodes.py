@@ -40,6 +40,11 @@ class Episode:
     """Events a sample that are as strange by chance, of any kind."""
     opened: float
     """Time of the sample that told of it."""
+    surprise: float
+    """Its deviation from what was expected after the sample before, in sigma of that."""
+    expected: float
+    scale: float
+    """What was expected of it then, and that sigma."""
     samples: int = 0
     """Samples from the onset to now."""
     active: int = 0

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from trimtab.analytics.kinds import Sign, Stretch, alternates
+from trimtab.analytics.kinds import Sign, Stretch, alternates, season_lost
 from trimtab.domain.choices import AnomalyKind
 from trimtab.domain.units import format_duration, format_memory, format_number
 
@@ -67,9 +67,10 @@ def sentence(told: Told) -> str:
             return f"Since {at} it {way} by {hourly} an hour away from what was expected: {_point(told)}."
         case kinds.VARIANCE_CHANGE:
             width = float(told.stretch.deviations.std())
+            times = f"{width:.1f} times as much" if width < 1000 else "more than 1000 times as much"
             return (
                 f"{count} samples since {at} spread by ± {amount(width * told.spread, told.unit)} where"
-                f" ± {amount(told.spread, told.unit)} was usual: {width:.1f} times as much."
+                f" {_usual_spread(told)} was usual: {times}."
             )
         case kinds.COLLECTIVE:
             return _together(told, at, count)
@@ -78,22 +79,33 @@ def sentence(told: Told) -> str:
 def _together(told: Told, at: str, count: int) -> str:
     if told.stretch.sign is Sign.FLAT:
         held = amount(told.value, told.unit)
-        return f"{count} samples since {at} are all {held}, where ± {amount(told.spread, told.unit)} is usual."
+        return f"{count} samples since {at} are all {held}, where {_usual_spread(told)} was usual."
     away = told.stretch.deviations
     if told.stretch.sign is Sign.ORDER or alternates(away):
         turns = int((np.diff(np.sign(away)) != 0).sum())
         return (
             f"{count} samples since {at} change side {turns} times around what was expected; each is usual by itself."
         )
+    if season_lost(told.stretch):
+        return f"The usual movement is missing in {count} samples since {at}: {_point(told)}."
     if told.stretch.sign is Sign.RARE:
         return f"{count} samples since {at} make a pattern that was not seen before; each is usual by itself."
-    return f"The usual movement is missing in {count} samples since {at}: {_point(told)}."
+    return f"{count} samples since {at} are {away.mean():+.1f} sigma from what was expected; each is usual by itself."
+
+
+def _usual_spread(told: Told) -> str:
+    """One sigma, or none for a signal that did not move at all."""
+    still = told.spread < 1e-9 * max(abs(told.value), abs(told.expected))
+    return "no movement" if still else f"± {amount(told.spread, told.unit)}"
 
 
 def _point(told: Told) -> str:
+    still = told.spread < 1e-9 * max(abs(told.value), abs(told.expected))
+    spread = "" if still else f" ± {amount(told.spread, told.unit, bare=True)}"
+    expected = 0.0 if still and abs(told.expected) < 1e-9 * abs(told.value) else told.expected
     return (
         f"{amount(told.value, told.unit)} at {clock(told.peak_time, told.step_seconds)} where"
-        f" {amount(told.expected, told.unit, bare=True)} ± {amount(told.spread, told.unit, bare=True)} was expected"
+        f" {amount(expected, told.unit, bare=True)}{spread} was expected"
     )
 
 
@@ -105,7 +117,7 @@ def _sigmas(told: Told) -> str:
 def _compared(told: Told) -> str:
     """With what a value is compared."""
     if not told.periods:
-        return "the level before"
+        return "the level before it"
     period = min(told.periods)
     times = math.floor(told.history_seconds / period)
     name = _NAMED.get(period)

@@ -25,7 +25,7 @@ CLIP: Final = 2.5
 MEAN_TO_SIGMA: Final = 1.2533
 """A normal distribution's standard deviation over its mean absolute deviation."""
 LEAST_SHARE: Final = 2e-4
-"""A sigma is at least this share of the level: what moves less is not worth telling."""
+"""A sigma is at least this share of the largest value seen: what moves less is not worth telling."""
 MOST_PERSISTENCE: Final = 0.97
 _SLOPE_GAIN: Final = 1.0 / (4 * MEMORY_LEVEL**2)
 _SEASON_GAIN: Final = 0.15
@@ -105,6 +105,8 @@ class Expectation:
     """Samples that the level rests on; those beyond 50 make no difference."""
     slope: float = 0.0
     """Change of the level a step."""
+    largest: float = 0.0
+    """Size of the larger values: a mean over 100 samples on the way up, over 10,000 on the way down."""
     wildness: float = 0.0
     """Mean absolute deviation from ``value`` where the base is as usual."""
     deviation: float = 0.0
@@ -154,7 +156,7 @@ class Expectation:
         base = level + season
         rho = self.persistence
         relative = self._relative(base, time)
-        scale = max(relative * MEAN_TO_SIGMA * self.wildness, LEAST_SHARE * abs(base), _TINY)
+        scale = max(relative * MEAN_TO_SIGMA * self.wildness, LEAST_SHARE * self.largest, _TINY)
         carried = self.deviation * (rho if steps < 1.5 else rho**steps) if rho else 0.0
         return Expected(base + carried, scale, base, season, scale / math.sqrt(1.0 - rho * rho), relative)
 
@@ -179,6 +181,10 @@ class Expectation:
         else:
             self.deviation = 0.0
             self.level += self.slope
+        if self.seen == 0:
+            self.largest = abs(value)
+        away = abs(value) - self.largest
+        self.largest += (0.01 if away > 0.0 else 0.1 / MEMORY_SPREAD) * away
         self._learn_seasons(time, value - expected.base, sigmas, expected.spread)
         self.seen += 1
         self.time = time
@@ -242,6 +248,11 @@ class Expectation:
         """Take ``level`` as the new normal; the fewer ``samples`` it rests on, the faster it may still move."""
         self.level, self.slope, self.deviation = level, slope, 0.0
         self.standing = max(samples, 1)
+
+    def fade(self) -> None:
+        """Halve the seasons: the signal does not follow them any more."""
+        for one in self.seasons:
+            one.heights *= 0.5
 
     def widen(self, ratio: float) -> None:
         """Take a spread of ``ratio`` times the present one as the new normal."""

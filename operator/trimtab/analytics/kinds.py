@@ -19,6 +19,8 @@ LASTING: Final = 15
 """Samples from which on an anomaly weighs more for its length alone."""
 UNREMARKABLE: Final = 3.5
 """Sigma up to which a sample is nothing by itself."""
+USUAL: Final = 2.0
+"""Samples within so many sigma are odd only together."""
 SWING_SHARE: Final = 0.25
 """A value is contextual when it is usual at another phase, and away by at least this share of the season's swing."""
 
@@ -60,10 +62,10 @@ class Stretch:
 def classify(stretch: Stretch) -> AnomalyKind:
     """The kind that explains the stretch best; it may change as the stretch grows.
 
-    Flat lines and lost order are Collective by the chart that found them, and so are alternating samples and a
-    missing season. Then, in this order: neighbours that differ far more than usual (VarianceChange); a core of up to
-    7 samples (Spike, Dip, or Contextual where the value is usual at another phase); a deviation that grows
-    (TrendChange); values of another phase (Contextual); an offset (LevelShift).
+    Flat lines and lost order are Collective by the chart that found them, and so are alternating samples, a missing
+    season, and samples of which none is beyond 2 sigma. Then, in this order: neighbours that differ far more than
+    usual (VarianceChange); a core of up to 7 samples (Spike, Dip, or Contextual where the value is usual at another
+    phase); a deviation that grows (TrendChange); values of another phase (Contextual); an offset (LevelShift).
     """
     kinds = AnomalyKind
     away, count = stretch.deviations, stretch.deviations.size
@@ -75,11 +77,13 @@ def classify(stretch: Stretch) -> AnomalyKind:
     aside = abs(offset) > 1.2 * max(width, 1.0)
     if stretch.sign in (Sign.ORDER, Sign.RARE) and not aside and float(np.abs(away).max()) < UNREMARKABLE:
         return kinds.COLLECTIVE
-    if count >= SHORT and (_season_lost(stretch) or alternates(away)):
+    if count >= SHORT and (season_lost(stretch) or alternates(away)):
         return kinds.COLLECTIVE
     wild = stretch.sign is Sign.WILD and not aside
     if wild or (count >= SHORT and _restless(away, stretch.persistence)):
         return kinds.VARIANCE_CHANGE
+    if float(np.abs(away).max()) < USUAL:
+        return kinds.COLLECTIVE
     core = heart(away)
     if core.stop - core.start < SHORT:
         if _of_another_phase(stretch, core):
@@ -113,7 +117,7 @@ def _of_another_phase(stretch: Stretch, core: slice) -> bool:
     return stretch.usual_low <= middle <= stretch.usual_high and away >= SWING_SHARE * stretch.swing
 
 
-def _season_lost(stretch: Stretch) -> bool:
+def season_lost(stretch: Stretch) -> bool:
     """Whether the stretch is what is left when the seasons' movement is taken away."""
     if stretch.deviations.size < 2 * SHORT or stretch.seasonal.std() < 1.5:
         return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.control_charts import LONG_REST, Alarm, ControlCharts, budgets
@@ -15,7 +16,7 @@ from trimtab.analytics.episodes import LONGEST_GAP, NEW_NORMAL, QUIET, Episode, 
 from trimtab.analytics.evidence import Told, sentence
 from trimtab.analytics.expectation import Expectation, Expected
 from trimtab.analytics.gaps import LARGEST_SAMPLE
-from trimtab.analytics.kinds import Sign, Stretch, classify, severity
+from trimtab.analytics.kinds import USUAL, Sign, Stretch, classify, season_lost, severity
 from trimtab.analytics.recent import KEPT, Recent
 from trimtab.analytics.scoring import Scorer
 from trimtab.domain.choices import AnomalyKind, Sensitivity
@@ -168,7 +169,15 @@ class SignalWatch:
         recent, model = self.recent, self.expectation
         places = recent.newest(onset(alarm, recent, self.charts.run))
         start = float(recent.times[places[0]])
-        self.episode = episode = Episode(alarm.sign, start, alarm.rate * self.budget, time)
+        self.episode = episode = Episode(
+            sign=alarm.sign,
+            start=start,
+            rate=alarm.rate * self.budget,
+            opened=time,
+            surprise=(value - expected.value) / expected.scale,
+            expected=expected.value,
+            scale=expected.scale,
+        )
         level, slope = float(recent.levels[places[0]]), model.slope
         for place in places:
             recent.levels[place] = level
@@ -185,6 +194,7 @@ class SignalWatch:
         """Take one more sample into an episode; the expectation stands still."""
         sigmas = (value - expected.base) / expected.spread
         self.recent.add(time, value, expected, sigmas)
+        self.charts.see(sigmas, math.nan)
         if self.charts.repeat(value, self.budget) is not None:
             episode.sign = Sign.FLAT
         self._weigh(episode, time, value, sigmas, objective)
@@ -200,6 +210,7 @@ class SignalWatch:
             return self.close(objective)
         if episode.samples < NEW_NORMAL:
             return None
+        stretch, _ = self._stretch(episode)
         ended = self.close(objective)
         assert ended is not None, "an episode is going on"
         places = self.recent.newest(NEW_NORMAL // 2)
@@ -213,6 +224,8 @@ class SignalWatch:
         if ended.kind is AnomalyKind.VARIANCE_CHANGE:
             width = 1.4826 * float(np.median(np.abs(around)))
             self.expectation.widen(max(width / float(np.median(self.recent.spreads[places])), 0.05))
+        if season_lost(stretch):
+            self.expectation.fade()
         self.expectation.settle(level, slope, NEW_NORMAL // 2)
         self.charts.quieten(LONG_REST)
         return ended
@@ -231,7 +244,8 @@ class SignalWatch:
         episode = self.episode
         return None if episode is None else self._told(episode, objective)
 
-    def _told(self, episode: Episode, objective: Objective | None) -> Anomaly:
+    def _stretch(self, episode: Episode) -> tuple[Stretch, NDArray[np.intp]]:
+        """The samples of an episode without its last usual ones, and their places."""
         behind = episode.samples - episode.active
         places = self.recent.newest(min(episode.samples, KEPT))
         places = places[: max(places.size - behind, 1)]
@@ -242,8 +256,12 @@ class SignalWatch:
             lowest, highest = np.quantile(one.heights, [0.02, 0.98])
             low, high = low + float(lowest), high + float(highest)
         away = (recent.values[places] - recent.seasons[places] - recent.levels[places]) / spread
+        if episode.sign is Sign.POINT and float(np.abs(away).max()) < USUAL:
+            away[0] = episode.surprise  # a jump from the side of a signal that wanders to where it often is
         around = recent.sigmas[(int(places[0]) + np.arange(-2, 3)) % KEPT]
         direction = math.copysign(1.0, float(away.mean()))
+        if float(np.nanmin(recent.values)) >= 0.0:
+            low = max(low, 0.0)
         stretch = Stretch(
             sign=episode.sign,
             deviations=away,
@@ -255,19 +273,24 @@ class SignalWatch:
             persistence=model.persistence,
             jump=direction * float(np.nanmax(direction * around)),
         )
-        kind = classify(stretch)
-        strangest = int(np.abs(away).argmax())
+        return stretch, places
+
+    def _told(self, episode: Episode, objective: Objective | None) -> Anomaly:
+        stretch, places = self._stretch(episode)
+        kind, recent, model = classify(stretch), self.recent, self.expectation
+        strangest = int(np.abs(stretch.deviations).argmax())
         place = places[strangest]
+        jumped = stretch.deviations[strangest] == episode.surprise
         told = Told(
             stretch=stretch,
             kind=kind,
             unit=self.unit,
             start=episode.start,
-            peak=float(away[strangest]),
+            peak=float(stretch.deviations[strangest]),
             peak_time=float(recent.times[place]),
             value=float(recent.values[place]),
-            expected=float(recent.levels[place] + recent.seasons[place]),
-            spread=spread,
+            expected=episode.expected if jumped else float(recent.levels[place] + recent.seasons[place]),
+            spread=episode.scale if jumped else float(np.median(recent.spreads[places])),
             step_seconds=model.step_seconds,
             periods=tuple(one.period_seconds for one in model.seasons),
             history_seconds=model.time - self.first,

@@ -18,6 +18,9 @@ MEMORY: Final = 20_000
 GAP: Final = 12
 """Samples below the floor after which the next excess is an event of its own."""
 CAPPED: Final = 20.0
+"""Peaks beyond what is expected once in so many alarms shape the fit as if they stood there."""
+FORGIVEN: Final = 2.5
+"""So many peaks may lie beyond the level at which a statistic alarms, above its budget: a third like them is usual."""
 PRIOR_EVENTS: Final = 12.0
 SHAPES: Final = (-0.17, 0.45)
 """Shapes that are believed. The lower is that of a normal distribution beyond 2 sigma."""
@@ -39,7 +42,8 @@ class Tails:
 
     Excesses over a floor that are less than 12 samples apart are one event, so that what is counted is alarms and not
     samples; the peaks follow a generalised Pareto distribution, fitted by probability-weighted moments and shrunk to
-    an exponential one while there are few. Sources: Davison and Smith 1990; Hosking and Wallis 1987; Siffer et al.
+    an exponential one while there are few. What came more often than its budget and three times is usual, whatever the
+    fit says: a nightly job is no anomaly. Sources: Davison and Smith 1990; Hosking and Wallis 1987; Siffer et al.
     2017 (SPOT). Peaks are kept in a histogram of 160 bins that forgets over 20,000 samples. State: k * 1.4 KiB.
     """
 
@@ -107,13 +111,12 @@ class Tails:
             self.refit()
 
     def see(self, index: int, value: float) -> None:
-        """Count a value above the floor of a statistic; beyond what is expected once in 20 alarms it counts as that."""
-        held = min(value, float(self.caps[index]))
+        """Count a value above the floor of a statistic."""
         if self.seen - self.over[index] > GAP:
             self._close(index)
-            self.peaks[index] = held
-        elif not held <= self.peaks[index]:
-            self.peaks[index] = held
+            self.peaks[index] = value
+        elif not value <= self.peaks[index]:
+            self.peaks[index] = value
         self.over[index] = self.seen
 
     def _close(self, index: int) -> None:
@@ -137,12 +140,10 @@ class Tails:
             self._fit(index)
 
     def _fit(self, index: int) -> None:
-        counts = self.counts[index]
-        total = float(counts.sum())
-        scale = shape = 0.0
-        mean = float(self.excesses[index])
+        counts, floor = self.counts[index], float(self.floors[index])
+        total, shape, mean = float(counts.sum()), 0.0, float(self.excesses[index])
         if total >= 1.0:
-            middles = _MIDDLES
+            middles = np.minimum(_MIDDLES, max(float(self.caps[index]) - floor, WIDTH))
             seen_mean = float(counts @ middles) / total
             mean = (total * seen_mean + PRIOR_EVENTS * mean) / (total + PRIOR_EVENTS)
             if total >= 10.0:
@@ -153,12 +154,13 @@ class Tails:
                     shape = total * min(max(raw, SHAPES[0]), SHAPES[1]) / (total + 4.0 * PRIOR_EVENTS)
         scale = mean * (1.0 - shape)
         samples = self.effective + self.seen - self.decayed
-        assumed = PRIOR_EVENTS / float(self.events[index])
-        rate = (total + PRIOR_EVENTS) / (samples + assumed)
+        rate = (total + PRIOR_EVENTS) / (samples + PRIOR_EVENTS / float(self.events[index]))
         self.fits[index] = (rate, scale, shape)
-        ratio = rate / float(self.budgets[index])
-        self.levels[index] = self.floors[index] + _excess(ratio, scale, shape)
-        self.caps[index] = self.floors[index] + _excess(CAPPED * ratio, scale, shape)
+        budget = float(self.budgets[index])
+        self.caps[index] = floor + _excess(CAPPED * rate / budget, scale, shape)
+        often = np.flatnonzero(np.cumsum(counts[::-1]) > FORGIVEN + budget * samples)
+        usual = floor + WIDTH * (BINS - float(often[0])) if often.size else floor
+        self.levels[index] = max(floor + _excess(rate / budget, scale, shape), usual)
 
     def rate(self, index: int, value: float) -> float:
         """Events a sample in which the statistic gets to ``value``; at most its events above the floor."""

@@ -56,6 +56,8 @@ class Watched:
     """Anomalies that ended in the last 24 hours, the newest last; at most 50."""
     new: tuple[Anomaly, ...]
     """Anomalies that opened in this round, whether they go on or not. At first sight only those that go on."""
+    ended: tuple[Anomaly, ...]
+    """Anomalies that ended in this round; at first sight those of the last 24 hours."""
     groups: tuple[AnomalyGroup, ...]
     """Which of ``active`` and ``recent`` began together."""
     suppressed: int
@@ -116,6 +118,7 @@ def watch(
         active=active,
         recent=tuple(recent),
         new=tuple(one for one in (*recent, *active) if (one.signal, one.start) in opened),
+        ended=tuple(one for one in rounds.ended if one in recent),
         groups=grouped([*recent, *active], step),
         suppressed=len(suppressed),
     )
