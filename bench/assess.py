@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import statistics
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import FloatArray, Series
-from trimtab.planning.assessment import AssessInputs, Known, assess
+from trimtab.domain.status import Amounts, ContainerSize
+from trimtab.planning.assessment import assess
+from trimtab.planning.findings import AssessInputs, Known, Running
 
 WORKLOADS, ROUNDS, SAMPLES, STEP = 8, 12, 10_080, 60.0
+POD = (ContainerSize(name="app", requests=Amounts(cpu="500m", memory="256Mi"), limits=Amounts(cpu="500m")),)
 
 
 def history(seed: int) -> WorkloadHistory:
     """A daily wave on a queue whose replicas follow it."""
     rng = np.random.default_rng(seed)
-    times = np.arange(SAMPLES) * STEP
-    load = 100 + 60 * np.sin(2 * np.pi * times / 86_400) + 5 * rng.standard_normal(SAMPLES)
+    times = np.arange(SAMPLES + ROUNDS) * STEP
+    load = 100 + 60 * np.sin(2 * np.pi * times / 86_400) + 5 * rng.standard_normal(times.size)
     replicas = np.ceil(load / 40)
-    latency = 0.02 + 4.6 / (50 - np.minimum(load / replicas, 45)) * np.exp(0.1 * rng.standard_normal(SAMPLES))
+    latency = 0.02 + 4.6 / (50 - np.minimum(load / replicas, 45)) * np.exp(0.1 * rng.standard_normal(times.size))
 
     def series(values: FloatArray) -> Series:
         return Series(0.0, STEP, values)
@@ -29,9 +33,9 @@ def history(seed: int) -> WorkloadHistory:
     return WorkloadHistory(
         load=series(load),
         replicas=series(replicas),
-        cpu_size=series(np.full(SAMPLES, 0.5)),
+        cpu_size=series(np.full(times.size, 0.5)),
         cpu_cores={"app": series(load / 100)},
-        memory_bytes={"app": series(np.full(SAMPLES, 2e8))},
+        memory_bytes={"app": series(2e8 + 1e6 * rng.standard_normal(times.size))},
         objectives={"latency-p99": series(latency)},
         startup_seconds=20.0,
     )
@@ -48,9 +52,10 @@ def main() -> None:
     first: list[float] = []
     later: list[float] = []
     for seed in range(WORKLOADS):
-        seen, known, now = history(seed), None, SAMPLES * STEP
+        seen, known = history(seed), None
         for round_number in range(ROUNDS):
-            known, seconds = timed(spec, seen, known, now + round_number * STEP)
+            now = (SAMPLES - 1 + round_number) * STEP
+            known, seconds = timed(spec, until(seen, now), known, now)
             (later if round_number else first).append(seconds)
     print(f"{WORKLOADS} workloads, {SAMPLES} samples each, {ROUNDS} rounds, one process")
     mean_later = 1000 * statistics.fmean(later)
@@ -60,10 +65,28 @@ def main() -> None:
     )
 
 
+def until(seen: WorkloadHistory, now: float) -> WorkloadHistory:
+    """The newest samples of a history at ``now``, as many as are kept."""
+
+    def cut(series: Series) -> Series:
+        return series.between(now - (SAMPLES - 1) * STEP, now)
+
+    return replace(
+        seen,
+        load=cut(seen.load),
+        replicas=cut(seen.replicas),
+        cpu_size=cut(seen.cpu_size),
+        cpu_cores={name: cut(series) for name, series in seen.cpu_cores.items()},
+        memory_bytes={name: cut(series) for name, series in seen.memory_bytes.items()},
+        objectives={name: cut(series) for name, series in seen.objectives.items()},
+    )
+
+
 def timed(spec: PolicySpec, seen: WorkloadHistory, known: Known | None, now: float) -> tuple[Known, float]:
     """What a round learned, and its seconds."""
     started = time.perf_counter()
-    found = assess(AssessInputs(spec=spec, history=seen, failures={}, now=now, previous=known))
+    running = Running("deployment/web", 3, POD)
+    found = assess(AssessInputs(spec=spec, history=seen, failures={}, now=now, previous=known, running=running))
     return found.known, time.perf_counter() - started
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from trimtab.adapters.events import Events
 from trimtab.adapters.kube import KubeClient
+from trimtab.adapters.limits import Limits
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.prometheus_connection import PrometheusSettings
@@ -106,6 +107,7 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
             source=source,
             metrics=MetricsCache(),
             workers=workers,
+            limits=Limits(kube, time.time),
             telemetry=telemetry,
             scrape_interval_seconds=settings.scrape_interval_seconds,
             clock=time.time,

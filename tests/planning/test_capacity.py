@@ -11,8 +11,9 @@ from bench.assess import SAMPLES, STEP, history
 from tests.planning.building import policy_spec
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.status import OperatingPoint
-from trimtab.planning.assessment import AssessInputs, Assessment, assess
+from trimtab.planning.assessment import assess
 from trimtab.planning.capacity import capacities, capacity, effective_capacity
+from trimtab.planning.findings import AssessInputs, Assessment
 from trimtab.planning.strategies import STRATEGIES
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +26,8 @@ from trimtab.domain.objects import Policy
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import Series
 from trimtab.domain.status import PolicyStatus
-from trimtab.planning.assessment import AssessInputs, Known, assess
+from trimtab.planning.assessment import assess
+from trimtab.planning.findings import AssessInputs, Known
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.remembering import Remembering, restored
 from trimtab.reconcile.services import Services, StorePace
@@ -168,7 +169,7 @@ async def test_samples_are_stored_each_minute_and_what_was_learned_each_five(wor
     assert {name for name in newer.states if newer.states[name] != stored.states[name]} == {"readings"}
     life.services.now += 240
     await life.round(policy())
-    assert (await read(life)).states["known.fitted"].at == life.services.now
+    assert (await read(life)).states["known.learned"].at == life.services.now
 
 
 async def test_a_clean_stop_stores_all(world: World) -> None:
@@ -214,7 +215,7 @@ async def test_all_is_stored_anew_when_the_file_vanishes(world: World) -> None:
         life.services.now += 60
         await life.round(policy())
     stored = await read(life)
-    assert stored.states.keys() == {"readings", "known.fitted", "known.learned"}
+    assert stored.states.keys() == {"readings", *(f"known.{part.name}" for part in fields(Known))}
     assert restored(stored, life.services.now).series.keys() == {*life.services.metrics._entries["uid-web"].series}
     again = restored(stored, life.services.now)
     assert {len(series) for series in again.series.values()} == {361}
@@ -276,7 +277,7 @@ async def test_what_was_learned_in_the_future_is_learned_again(world: World, now
     assert (restored(await read(life), now).known is not None) is there
 
 
-@pytest.mark.parametrize("name", ["known.fitted", "known.learned", "readings"])
+@pytest.mark.parametrize("name", ["known.supervised", "known.learned", "readings"])
 @pytest.mark.parametrize("other_version", [False, True], ids=["damaged", "of another version"])
 async def test_what_cannot_be_used_is_learned_again_alone(world: World, name: str, other_version: bool) -> None:
     life = world.start()
@@ -287,8 +288,8 @@ async def test_what_cannot_be_used_is_learned_again_alone(world: World, name: st
     found = restored(Stored(stored.chunks, stored.states | {name: bad}), START + 600)
     assert (found.readings is None) == (name == "readings")
     assert (found.known is None) == (name == "known.learned"), "there is no Known without it"
-    if found.known is not None and name == "known.fitted":
-        assert found.known.fitted is None
+    if found.known is not None and name == "known.supervised":
+        assert found.known.supervised is None
 
 
 async def test_damaged_samples_are_read_again(world: World) -> None:

@@ -157,19 +157,13 @@ def parse_workload(kind: TargetKind, body: JsonObject) -> Workload:
         selector=",".join(f"{key}={value}" for key, value in sorted(labels.items())),
         rolled_out=observed and updated >= replicas and ready >= replicas and status.get("replicas", 0) == replicas,
         max_surge=_max_surge(kind, spec, replicas),
-        template=_digest(spec["template"]),
+        template=hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:16],
     )
 
 
 def snapshot(workload: Workload) -> Snapshot:
     """Replicas and sizes of a workload, enough to restore it."""
     return Snapshot(replicas=workload.replicas, containers=list(workload.containers))
-
-
-def _digest(template: JsonObject) -> str:
-    containers = [{**one, "resources": None} for one in template["spec"]["containers"]]
-    what_runs = {**template, "spec": {**template["spec"], "containers": containers}}
-    return hashlib.sha256(json.dumps(what_runs, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _size(container: JsonObject) -> ContainerSize:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from trimtab.domain.status import PolicyStatus
 
 LARGEST_STATUS_BYTES: Final = 16 * 1024
-_TEXTS: Final = frozenset({"message", "reason", "title", "effect", "driftMessage"})
+_TEXTS: Final = frozenset({"message", "reason", "title", "effect", "how", "driftMessage"})
 _CAPS: Final = (512, 256, 128, 64)
 _EXPENDABLE: Final = ("patterns", "advice", "capacityPlan", "budgets", "health", "anomalies", "recommendation")
 

@@ -167,7 +167,9 @@ class AdviceState(StatusModel):
     reason: Phrase
     """Why, with the evidence."""
     effect: Phrase = ""
-    """What it is expected to do to the objectives."""
+    """What it is expected to do to objectives and cost."""
+    how: Phrase = ""
+    """What to do: a command, a field or a patch."""
     monthly_saving: Number = ""
     """Cost that it saves a month; negative when it costs."""
     confidence_percent: int = 0

@@ -117,7 +117,7 @@ class Workload:
     max_surge: int
     """Pods that a rollout replaces at a time, at least 1."""
     template: str = ""
-    """Digest of the pod template without its resources: another one is a deploy."""
+    """Digest of the pod template: another one is a rollout."""
 
 
 def parse_policy(body: dict[str, Any]) -> Policy:

@@ -12,7 +12,7 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import FloatArray
 from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import parse_quantity
-from trimtab.planning.assessment import Assessment
+from trimtab.planning.findings import Assessment
 from trimtab.planning.strategies import STRATEGIES, Strategy
 
 _UNBOUND: Final = 0.999

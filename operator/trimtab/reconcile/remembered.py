@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from trimtab.domain.status import PolicyStatus
-from trimtab.planning.assessment import Known
+from trimtab.planning.findings import Known
 from trimtab.planning.following import Memory
 
 

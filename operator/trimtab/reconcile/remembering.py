@@ -23,12 +23,14 @@ from trimtab.adapters.store_samples import series_of
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.domain.objects import Policy
 from trimtab.domain.series import Series
-from trimtab.planning.assessment import Known
+from trimtab.planning.findings import Known
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.services import Services
 
 _READINGS: Final = "readings"
-_LOAD_SECONDS: Final = 120.0
+_RESTORE_SECONDS: Final = 60.0
+"""What is not restored by then is read from Prometheus: the first round must come."""
+_RESTORED_AT_ONCE: Final = 128
 _STOP_SECONDS: Final = 20.0
 _STATE_BYTES_A_BATCH: Final = 32 * 2**20
 """States beyond this wait for the next batch, so that many policies do not fill the memory."""
@@ -108,31 +110,35 @@ class Remembering:
         """Bring back what is stored of policies that are seen for the first time."""
         for policy in policies:
             self._policies[policy.uid] = _ref(policy)
-        new = [policy for policy in policies if policy.uid not in self._asked]
-        now = self._services.clock()
-        if self._store is None or not new or now < self._ask_again_at:
+        new = {policy.uid: policy for policy in policies if policy.uid not in self._asked}
+        if self._store is None or not new or self._services.clock() < self._ask_again_at:
             return
-        uids = [policy.uid for policy in new]
+        samples = states = 0
         try:
-            found = await asyncio.wait_for(self._load(self._store, uids), _LOAD_SECONDS)
+            async with asyncio.timeout(_RESTORE_SECONDS):
+                for start in range(0, len(new), _RESTORED_AT_ONCE):
+                    for uid, one in (await self._load(self._store, [*new][start : start + _RESTORED_AT_ONCE])).items():
+                        samples += self._put_back(uid, one)
+                        memory = remember(new[uid])
+                        if memory.known is None and one.known is not None:
+                            memory.known = one.known
+                            states += 1
+                        self._asked.add(uid)
         except StoreError:  # it has told of it; until it can be used, what it has is not to be written over
             self._ask_again_at = self._services.clock() + self._services.pace.samples_seconds
-            return
+        except TimeoutError:
+            _log.warning("not all was restored in time", policies=len(new), seconds=_RESTORE_SECONDS)
+            self._asked.update(new)
         except Exception:  # noqa: BLE001 - logged whole; what is not restored is read and learned again
-            _log.exception("nothing restored")
-            self._asked.update(uids)
-            return
-        self._asked.update(uids)
-        now, samples, states = self._services.clock(), 0, 0
-        for policy in new:
-            one, memory = found[policy.uid], remember(policy)
-            if one.readings is not None:
-                samples += self._services.metrics.restore(policy.uid, one.readings, one.series, now)
-            if memory.known is None and one.known is not None:
-                memory.known = one.known
-                states += 1
+            _log.exception("not all was restored")
+            self._asked.update(new)
         if samples or states:
             _log.info("restored", policies=len(new), with_samples=samples, with_what_was_learned=states)
+
+    def _put_back(self, uid: str, one: Restored) -> bool:
+        if one.readings is None:
+            return False
+        return self._services.metrics.restore(uid, one.readings, one.series, self._services.clock())
 
     async def save(self) -> None:
         """After a round: store what is new, if it is time and the last writing has ended. Waits for no database."""

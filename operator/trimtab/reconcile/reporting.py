@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from trimtab.adapters.signals_requests import objective_name
 from trimtab.analytics.quality import DataProblem
-from trimtab.analytics.trend import Trend
 from trimtab.domain.choices import Mode
+from trimtab.domain.fitting import fitted
 from trimtab.domain.objects import Run
 from trimtab.domain.run import Phase
 from trimtab.domain.status import (
@@ -24,7 +24,6 @@ from trimtab.domain.status import (
     Season,
     Snapshot,
     Summary,
-    TrendState,
 )
 from trimtab.domain.units import format_duration, format_number
 from trimtab.forecasting.forecast import Forecast
@@ -33,9 +32,15 @@ from trimtab.planning.options import monthly_cost
 from trimtab.planning.plans import Proposal
 from trimtab.planning.rightsizing import requested
 from trimtab.planning.steps import NoPlan
+from trimtab.reconcile import insights
 from trimtab.reconcile.situation import Situation
 
-_VOLATILE: Final = frozenset({"trend", "seasonality", "forecast", "cost", "recommendation"})
+_VOLATILE: Final = frozenset(
+    {
+        *("trend", "seasonality", "forecast", "cost", "recommendation", "health", "anomalies", "patterns"),
+        *("reliability", "performance", "warnings", "budgets", "capacity_plan", "advice"),
+    }
+)
 _VERDICT: Final = {
     Phase.SUCCEEDED: "Kept",
     Phase.ROLLED_BACK: "RolledBack",
@@ -71,7 +76,6 @@ def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Pol
         "observed_generation": situation.policy.generation,
         "conditions": _conditions(situation, outcome, status, active),
         "objectives": list(assessment.objectives),
-        "trend": _trend(assessment.trend),
         "seasonality": [
             Season(
                 period=format_duration(round(season.period_seconds)), strength_percent=round(season.strength_percent)
@@ -85,9 +89,10 @@ def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Pol
         "cost": _cost(situation, outcome),
         "active_run": active.name if active else "",
         "last_run": _last_run(outcome.runs) or status.last_run,
+        **_insights(situation),
     }
     composed = status.model_copy(update=update)
-    return composed.model_copy(update={"summary": _summary(situation, outcome, composed)})
+    return fitted(composed.model_copy(update={"summary": _summary(situation, outcome, composed)}))
 
 
 def unusable(status: PolicyStatus, generation: int, message: str, now: float) -> PolicyStatus:
@@ -106,8 +111,10 @@ def _firm(status: PolicyStatus) -> dict[str, object]:
     found = status.model_dump(by_alias=False, exclude=set(_VOLATILE))
     found["conditions"] = [(c["type"], c["status"], c["reason"]) for c in found["conditions"]]
     found["objectives"] = [(o["name"], o["state"]) for o in found["objectives"]]
-    found["summary"].pop("peak", None)
-    found["summary"].pop("savings", None)
+    found["alerts"] = [(budget.objective, budget.alert) for budget in status.budgets]
+    found["drift"] = (status.forecast.drift, len(status.forecast.changes)) if status.forecast else None
+    for cell in ("peak", "savings", "anomalies", "outlook"):
+        found["summary"].pop(cell, None)
     if found["operating_point"]:
         found["operating_point"].pop("load_per_replica", None)
     return found
@@ -176,6 +183,7 @@ def _conditions(situation: Situation, outcome: Outcome, status: PolicyStatus, ac
             "ClaimedByOther" if outcome.conflict else "NoConflict",
             outcome.conflict,
         ),
+        *(made(kind, *turn) for kind, turn in insights.conditions(assessment.insights).items()),
     ]
 
 
@@ -230,16 +238,31 @@ def _unknown_text(situation: Situation, unknown: list[str]) -> str:
     return "; ".join([f"no fresh value of {', '.join(unknown)}", *filter(None, failures)])
 
 
-def _trend(trend: Trend | None) -> TrendState | None:
-    if trend is None:
-        return None
-    return TrendState(direction=trend.direction.value, percent_per_hour=format_number(trend.percent_per_hour))
+def _insights(situation: Situation) -> dict[str, object]:
+    """What the analysis found; nothing where the workload is not there."""
+    found = situation.assessment.insights
+    if found is None:
+        names = ("trend", "health", "anomalies", "reliability", "performance", "capacity_plan")
+        return {**dict.fromkeys(names), "patterns": [], "warnings": [], "budgets": [], "advice": []}
+    return {
+        "trend": insights.trend_of(found),
+        "health": insights.health_of(found.health),
+        "anomalies": insights.anomalies_of(found, situation.now),
+        "patterns": insights.patterns_of(found.patterns),
+        "reliability": insights.reliability_of(found.outlook.reliability),
+        "performance": insights.performance_of(found.outlook.performance),
+        "warnings": insights.warnings_of(found.outlook),
+        "budgets": insights.budgets_of(found.outlook),
+        "capacity_plan": insights.capacity_of(found.outlook.capacity),
+        "advice": insights.advice_of(found.advice),
+    }
 
 
 def _forecast(situation: Situation) -> ForecastState | None:
     forecast = situation.assessment.forecast
     if not isinstance(forecast, Forecast):
         return None
+    supervised = situation.assessment.known.supervised
     top = int(forecast.mean.argmax())
     return ForecastState(
         model=forecast.model,
@@ -249,6 +272,7 @@ def _forecast(situation: Situation) -> ForecastState | None:
         upper=format_number(float(forecast.upper[top])),
         error_percent_of_naive=forecast.error_percent_of_naive,
         reason=forecast.reason,
+        **({} if supervised is None else insights.drift_of(supervised)),
     )
 
 
@@ -304,25 +328,27 @@ def _last_run(runs: tuple[Run, ...]) -> LastRun | None:
 
 
 def _summary(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Summary:
-    workload = situation.workload
+    workload, assessment = situation.workload, situation.assessment
     replicas = ""
     if workload is not None:
         wanted = status.recommendation.replicas if status.recommendation else None
         replicas = str(workload.replicas)
         if wanted is not None and wanted != workload.replicas:
             replicas += f"→{wanted}"
-    known = [state for state in situation.assessment.objectives if state.state in ("Met", "NoTraffic")]
-    total = len(situation.assessment.objectives)
+    known = [state for state in assessment.objectives if state.state in ("Met", "NoTraffic")]
+    total = len(assessment.objectives)
     unit = f" {situation.history.load.unit}" if situation.history.load.unit else ""
     savings = ""
     if isinstance(outcome.proposal, Proposal) and outcome.proposal.monthly_from > outcome.proposal.monthly_to:
         savings = f"{outcome.proposal.monthly_from - outcome.proposal.monthly_to:.2f} {situation.spec.cost.currency}"
     change = fields.describe(outcome.proposal.plan.changes) if isinstance(outcome.proposal, Proposal) else ""
-    peak = status.forecast.peak if status.forecast and not math.isnan(situation.assessment.demand) else ""
+    peak = status.forecast.peak if status.forecast and not math.isnan(assessment.demand) else ""
     return Summary(
         replicas=replicas,
         objectives=f"{len(known)}/{total} met" if total else "",
         change=change,
         peak=f"{peak}{unit}" if peak else "",
+        anomalies=insights.anomalies_cell(assessment.insights),
+        outlook=insights.outlook_cell(assessment.insights),
         savings=savings,
     )

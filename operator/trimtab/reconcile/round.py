@@ -10,18 +10,20 @@ from typing import Final
 import structlog
 
 from trimtab.adapters.kube import KubeError
+from trimtab.adapters.limits import LimitsSeen
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed
 from trimtab.adapters.signals_requests import query_faults
 from trimtab.domain.history import WorkloadHistory
-from trimtab.domain.objects import InvalidSpec, Policy, Run
+from trimtab.domain.objects import InvalidSpec, Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec, Trigger
-from trimtab.domain.status import PolicyStatus
-from trimtab.planning.assessment import AssessInputs, assess
+from trimtab.domain.status import ConditionType, PolicyStatus
+from trimtab.planning.assessment import assess
+from trimtab.planning.findings import AssessInputs, Running
 from trimtab.planning.guards import conflicts
 from trimtab.planning.plans import Proposal
 from trimtab.planning.steps import NoPlan
-from trimtab.reconcile.announcing import announce
+from trimtab.reconcile.announcing import NOT_CAPACITY, announce, model_changes
 from trimtab.reconcile.following import follow_demand
 from trimtab.reconcile.judging import samples_before
 from trimtab.reconcile.remembered import Remembered
@@ -29,7 +31,7 @@ from trimtab.reconcile.remembering import Remembering
 from trimtab.reconcile.reporting import Outcome, compose, matters, unusable
 from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make, plan_now
 from trimtab.reconcile.services import Services
-from trimtab.reconcile.situation import Situation, lead_seconds
+from trimtab.reconcile.situation import Situation, lead_seconds, point_of
 from trimtab.reconcile.world import Key, World, is_held, target_of
 
 _PARALLEL_POLICIES: Final = 16
@@ -107,10 +109,13 @@ class Reconciler:
         policies = [policy for policy in policies if policy.namespace not in seen.failed]
         runs, rivals = self._world.runs_by_policy(), self._world.rivals()
         readings = await self._read(policies, runs, now)
-        inputs = [
-            self._assess_inputs(policy, reading, runs.get(policy.key, ()), now)
-            for policy, reading in zip(policies, readings, strict=True)
-        ]
+        limits = await services.limits.seen({policy.namespace for policy in policies})
+        inputs = []
+        for policy, reading in zip(policies, readings, strict=True):
+            own, target = runs.get(policy.key, ()), target_of(policy)
+            workload = seen.workloads.get(target) if target is not None else None
+            running = self._running(policy, workload, own, limits)
+            inputs.append(self._assess_inputs(policy, reading, own, running, now))
         assessed = await services.workers.map(assess, inputs)
         situations: list[Situation] = []
         for policy, reading, given, assessment in zip(policies, readings, inputs, assessed, strict=True):
@@ -184,8 +189,16 @@ class Reconciler:
         )
         status = compose(situation, outcome, remembered.status)
         await announce(services, situation, outcome, remembered, status)
+        self._note(situation)
         if self._is_to_write(situation.spec, remembered, status):
             await self._write(situation.policy, remembered, status)
+
+    def _note(self, situation: Situation) -> None:
+        """What is kept for good: anomalies that began or ended, and changes of the model."""
+        found = situation.assessment.insights
+        if found is not None:
+            self.remembering.anomalies_seen(situation.policy, [*found.watched.new, *found.watched.ended])
+        self.remembering.models_changed(situation.policy, model_changes(situation))
 
     async def _drive_runs(self, situation: Situation) -> Situation:
         """Take each run that has something to do as far as it goes, the oldest first."""
@@ -237,7 +250,26 @@ class Reconciler:
             for request in requests
         ]
 
-    def _assess_inputs(self, policy: Policy, read: Reading, runs: tuple[Run, ...], now: float) -> AssessInputs:
+    def _running(
+        self, policy: Policy, workload: Workload | None, runs: tuple[Run, ...], limits: LimitsSeen
+    ) -> Running | None:
+        """The workload as its analysis needs it."""
+        if workload is None:
+            return None
+        met = (one for one in self._remember(policy).status.conditions if one.type == ConditionType.OBJECTIVES_MET)
+        return Running(
+            target=f"{workload.kind.value.lower()}/{workload.name}",
+            replicas=workload.replicas,
+            containers=workload.containers,
+            template=workload.template,
+            room=limits.room(policy.namespace),
+            point=point_of(runs),
+            not_capacity=any(one.reason == NOT_CAPACITY for one in met),
+        )
+
+    def _assess_inputs(
+        self, policy: Policy, read: Reading, runs: tuple[Run, ...], running: Running | None, now: float
+    ) -> AssessInputs:
         assert isinstance(policy.spec, PolicySpec), "only usable policies are gathered"
         trial = next((run for run in runs if run.phase.unproven and run.status.applied), None)
         applied = trial.status.applied if trial else None
@@ -250,6 +282,7 @@ class Reconciler:
             lead_seconds=lead_seconds(read.history, policy.spec.analysis.interval, self._window(policy.spec)),
             previous=self._remember(policy).known,
             baseline_until=applied.at if applied else None,
+            running=running,
         )
 
     def _window(self, spec: PolicySpec) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trimtab.adapters.events import Events
+from trimtab.adapters.limits import Limits
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.resources import Resources
@@ -33,6 +34,7 @@ class Services:
     source: PrometheusSource
     metrics: MetricsCache
     workers: Workers
+    limits: Limits
     telemetry: Telemetry
     scrape_interval_seconds: float
     clock: Callable[[], float]

@@ -12,8 +12,8 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.status import OperatingPoint, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
-from trimtab.planning.assessment import Assessment
 from trimtab.planning.capacity import Capacity, capacities, capacity, effective_capacity, strategy_of
+from trimtab.planning.findings import Assessment
 from trimtab.planning.options import Demand, PlanInputs
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.strategies import STRATEGIES, Strategy
@@ -69,17 +69,12 @@ class Situation:
     @property
     def kept_run(self) -> Run | None:
         """The run that made the present operating point: the newest that was kept and not undone."""
-        kept = [
-            run
-            for run in self.runs
-            if run.phase is Phase.SUCCEEDED and run.status.applied is not None and run.status.rollback is None
-        ]
-        return max(kept, key=lambda run: run.status.applied.at if run.status.applied else 0.0, default=None)
+        return kept_among(self.runs)
 
     @property
     def trial_run(self) -> Run | None:
         """The run whose change is on the workload and not yet proven."""
-        return next((run for run in self.runs if run.phase.unproven and run.status.verdict is None), None)
+        return trial_among(self.runs)
 
     @property
     def active_run(self) -> Run | None:
@@ -89,19 +84,12 @@ class Situation:
     @property
     def point(self) -> OperatingPoint:
         """The operating point that holds now: that of the trial, else of the run that was kept, else as found."""
-        trial = self.trial_run
-        if trial is not None and trial.status.plan is not None and trial.phase is not Phase.APPLYING:
-            return trial.status.plan.trial_point
-        return self.proven_point
+        return point_of(self.runs)
 
     @property
     def proven_point(self) -> OperatingPoint:
         """The operating point without what is on trial."""
-        kept = self.kept_run
-        if kept is None or kept.status.plan is None or kept.status.applied is None:
-            return OperatingPoint()
-        update = {"from_": kept.name, "since": kept.status.applied.at}
-        return kept.status.plan.trial_point.model_copy(update=update)
+        return _proven_point(self.runs)
 
     @property
     def approved(self) -> bool:
@@ -149,6 +137,37 @@ class Situation:
             usage=assessment.usage,
             breached=assessment.breached,
         )
+
+
+def kept_among(runs: tuple[Run, ...]) -> Run | None:
+    """The newest run that was kept and not undone."""
+    kept = [
+        run
+        for run in runs
+        if run.phase is Phase.SUCCEEDED and run.status.applied is not None and run.status.rollback is None
+    ]
+    return max(kept, key=lambda run: run.status.applied.at if run.status.applied else 0.0, default=None)
+
+
+def trial_among(runs: tuple[Run, ...]) -> Run | None:
+    """The run whose change is on the workload and not yet proven."""
+    return next((run for run in runs if run.phase.unproven and run.status.verdict is None), None)
+
+
+def point_of(runs: tuple[Run, ...]) -> OperatingPoint:
+    """The operating point that holds now: that of the trial, else of the run that was kept, else as found."""
+    trial = trial_among(runs)
+    if trial is not None and trial.status.plan is not None and trial.phase is not Phase.APPLYING:
+        return trial.status.plan.trial_point
+    return _proven_point(runs)
+
+
+def _proven_point(runs: tuple[Run, ...]) -> OperatingPoint:
+    kept = kept_among(runs)
+    if kept is None or kept.status.plan is None or kept.status.applied is None:
+        return OperatingPoint()
+    update = {"from_": kept.name, "since": kept.status.applied.at}
+    return kept.status.plan.trial_point.model_copy(update=update)
 
 
 def lead_seconds(history: WorkloadHistory, step_seconds: float, window_seconds: float) -> float:

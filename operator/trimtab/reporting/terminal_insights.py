@@ -109,6 +109,8 @@ def _advice(advice: Iterable[AdviceState]) -> RenderableType:
         title.append(f"  {one.confidence_percent} % sure{saving}", style="dim")
         table.add_row(str(number), title)
         table.add_row("", escape(f"{one.reason} {one.effect}".strip()))
+        if one.how:
+            table.add_row("", Text(one.how, style="cyan"))
     return table
 
 

@@ -1,0 +1,142 @@
+"""Findings: what an assessment is given, what it finds, and what it leaves to the next. Types alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trimtab.analytics.anomaly import Anomaly
+from trimtab.analytics.patterns import Patterns
+from trimtab.analytics.quality import Quality
+from trimtab.analytics.seasonality import SeasonFound
+from trimtab.analytics.trend import NoTrend, Trend
+from trimtab.analytics.trend_watch import TrendState
+from trimtab.analytics.watch import Watched, WatchState
+from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.policy import PolicySpec
+from trimtab.domain.status import ContainerSize, ObjectiveState, OperatingPoint
+from trimtab.forecasting.capacity_plan import Room
+from trimtab.forecasting.forecast import Forecast, NoForecast
+from trimtab.forecasting.supervision import Supervised
+from trimtab.planning.health import Health, NoHealth
+from trimtab.planning.learning import Learned
+from trimtab.planning.outlook import Outlook, OutlookState
+from trimtab.planning.performance_model import PerformanceCurve
+from trimtab.planning.recommendations import Advice
+from trimtab.planning.rightsizing import Usage
+from trimtab.planning.rollouts import Rollouts
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A workload as it runs now, as far as its analysis needs it."""
+
+    target: str
+    """As kubectl takes it, such as ``deployment/checkout``."""
+    replicas: int
+    containers: tuple[ContainerSize, ...]
+    template: str = ""
+    """Digest of the pod template; empty where it is not known."""
+    room: Room = field(default_factory=Room)
+    """Quotas and nodes around it."""
+    point: OperatingPoint = field(default_factory=OperatingPoint)
+    """Operating point that it runs under."""
+    managed: bool = True
+    """Whether a policy is there, so that advice may be about its fields."""
+    not_capacity: bool = False
+    """Following found that more replicas do not mend a broken objective."""
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """Patterns of the demand, which are looked for once an hour."""
+
+    patterns: Patterns
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What one round leaves to the next, so that only new samples are gone through; picklable.
+
+    The store keeps each part by itself: one that has changed its type is learned again.
+    """
+
+    supervised: Supervised | None
+    learned: Learned
+    watched: WatchState | None = None
+    trend: TrendState | None = None
+    habits: Habits | None = None
+    outlook: OutlookState | None = None
+    rollouts: Rollouts = field(default_factory=Rollouts)
+    advised: tuple[str, ...] = ()
+    """Keys of the advice that was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssessInputs:
+    """One workload's evidence; picklable, so that it can be assessed in a worker process."""
+
+    spec: PolicySpec
+    history: WorkloadHistory
+    failures: Mapping[str, str]
+    """Why a signal could not be read, by signal."""
+    now: float
+    lead_seconds: float = 0.0
+    """How far ahead following looks; the forecast reaches at least as far."""
+    partial: bool = False
+    """An answer was partial: nothing may be begun on the rest."""
+    previous: Known | None = None
+    """What the round before learned."""
+    baseline_until: float | None = None
+    """Curves are learned only from samples before this time: the start of the change on trial."""
+    running: Running | None = None
+    """The workload; None when it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Insights:
+    """What is told to people beside what decisions rest on."""
+
+    trend: Trend | NoTrend
+    """Of the demand since its last change, or over all when there was none."""
+    changed: float | None
+    """Time of the last change of level or slope."""
+    patterns: Patterns
+    watched: Watched
+    outlook: Outlook
+    advice: tuple[Advice, ...]
+    """The most worthwhile first."""
+    health: Health | NoHealth
+
+    @property
+    def anomalies(self) -> tuple[Anomaly, ...]:
+        """Anomalies that go on, then those that ended within a day, the newest first."""
+        ended = sorted(self.watched.recent, key=lambda one: -one.start)
+        return (*sorted(self.watched.active, key=lambda one: -one.start), *ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the evidence says."""
+
+    quality: Quality
+    objectives: tuple[ObjectiveState, ...]
+    breached: tuple[str, ...]
+    unknown: tuple[str, ...]
+    """Objectives without a fresh value while there is traffic."""
+    seasons: tuple[SeasonFound, ...]
+    forecast: Forecast | NoForecast
+    curves: dict[str, PerformanceCurve]
+    not_learned: dict[str, str]
+    cpu_per_load: float
+    """CPU in cores that one unit of load uses; NaN when unknown."""
+    usage: dict[str, Usage]
+    profile: tuple[float, ...]
+    peak_seen: float
+    demand: float
+    """Demand seen now; NaN when unknown."""
+    known: Known = field(repr=False)
+    """To be handed to the next round."""
+    insights: Insights | None = None
+    """None where the workload or its data are not there."""

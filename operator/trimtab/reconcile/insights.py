@@ -1,0 +1,287 @@
+"""What the analysis found, as a policy's status tells it: each list short, each number a string."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, Literal, TypeAlias
+
+from trimtab.analytics.anomaly import Anomaly
+from trimtab.analytics.bursts import Bursts
+from trimtab.analytics.idle_times import IdleTimes
+from trimtab.analytics.no_pattern import NoPattern
+from trimtab.analytics.patterns import Patterns
+from trimtab.analytics.trend import NoTrend
+from trimtab.domain.choices import Severity
+from trimtab.domain.insights import (
+    AdviceState,
+    AnomaliesState,
+    AnomalyState,
+    BudgetState,
+    CapacityLimit,
+    CapacityPlanState,
+    CapacityStage,
+    HealthFactor,
+    HealthState,
+    ModelChangeState,
+    PatternState,
+    ScoreState,
+    WarningState,
+)
+from trimtab.domain.status import ConditionType, TrendState
+from trimtab.domain.units import format_cpu, format_duration, format_memory, format_number
+from trimtab.forecasting.burn_rates import ErrorBudget
+from trimtab.forecasting.capacity_plan import CapacityPlan, NoCapacityPlan
+from trimtab.forecasting.reliability import NoPerformance, NoReliability, Performance, Reliability
+from trimtab.forecasting.supervision import DriftPhase, Supervised
+from trimtab.planning.findings import Insights
+from trimtab.planning.health import Health, NoHealth
+from trimtab.planning.outlook import Outlook
+from trimtab.planning.recommendations import Advice
+
+_FACTORS, _WARNINGS, _BUDGETS, _LIMITS, _PATTERNS, _ADVICE, _CHANGES = 12, 4, 8, 6, 4, 5, 5
+_HOUR: Final = 3600.0
+_DAY: Final = 86_400.0
+_BY_GRAVITY: Final = list(Severity)
+HEALTHY_SCORE: Final = 70
+"""From this score on a workload counts as healthy; a broken objective puts it below."""
+Turn: TypeAlias = tuple[Literal["True", "False", "Unknown"], str, str]
+"""Status, reason and message of a condition."""
+
+
+def health_of(found: Health | NoHealth) -> HealthState | None:
+    """The score with its factors, the worst first; None where there is nothing to judge."""
+    if isinstance(found, NoHealth):
+        return None
+    worst = sorted(found.factors, key=lambda one: (one.score, -one.weight))[:_FACTORS]
+    return HealthState(
+        score=found.score, factors=[HealthFactor(name=one.name, score=one.score, reason=one.reason) for one in worst]
+    )
+
+
+def anomalies_of(found: Insights, now: float) -> AnomaliesState:
+    """How many, and the one that matters most."""
+    watched = found.watched
+    gravest = max(watched.active, key=_gravity, default=None)
+    latest = gravest or next(iter(found.anomalies), None)
+    return AnomaliesState(
+        active=len(watched.active),
+        last24h=sum(one.start >= now - _DAY for one in found.anomalies),
+        suppressed=watched.suppressed,
+        latest=None if latest is None else _anomaly(latest),
+    )
+
+
+def _anomaly(found: Anomaly) -> AnomalyState:
+    return AnomalyState(
+        signal=found.signal,
+        kind=found.kind,
+        severity=found.severity,
+        since=found.start,
+        until=found.end,
+        message=found.evidence,
+    )
+
+
+def patterns_of(found: Patterns) -> list[PatternState]:
+    """Habits of the demand, but for its seasons, which the status has elsewhere."""
+    told = [PatternState(kind="Burst", message=found.bursts.message)] if isinstance(found.bursts, Bursts) else []
+    if isinstance(found.idle, IdleTimes):
+        told.append(PatternState(kind="Idle", message=found.idle.message))
+    if not isinstance(found.cold_starts, NoPattern):
+        told += [PatternState(kind="ColdStart", message=one.message) for one in found.cold_starts]
+    told += [PatternState(kind="Calendar", message=one.message) for one in found.calendar]
+    return told[:_PATTERNS]
+
+
+def advice_of(found: tuple[Advice, ...]) -> list[AdviceState]:
+    """What is recommended, the most worthwhile first."""
+    return [
+        AdviceState(
+            kind=one.kind.value,
+            severity=one.severity,
+            title=one.title,
+            reason=f"{one.reason} {one.evidence}".strip(),
+            effect=one.effect,
+            monthly_saving=f"{one.monthly_saving:.2f}",
+            confidence_percent=one.confidence_percent,
+            how=one.how,
+        )
+        for one in found[:_ADVICE]
+    ]
+
+
+def trend_of(found: Insights) -> TrendState | None:
+    """Direction and slope since the last change."""
+    if isinstance(found.trend, NoTrend):
+        return None
+    per_unit = found.trend.percent_per_hour / found.trend.slope_per_hour if found.trend.slope_per_hour else 0.0
+    return TrendState(
+        direction=found.trend.direction.value,
+        percent_per_hour=format_number(found.trend.percent_per_hour),
+        lower_percent_per_hour=format_number(found.trend.lower * per_unit) if per_unit else "",
+        upper_percent_per_hour=format_number(found.trend.upper * per_unit) if per_unit else "",
+        changed=found.changed,
+    )
+
+
+def drift_of(supervised: Supervised) -> dict[str, Any]:
+    """Drift and the latest changes of the model, newest first, as fields of the forecast's state."""
+    changes = [
+        ModelChangeState(at=one.at, from_=one.from_, to=one.to, reason=one.reason)
+        for one in supervised.changes[: -_CHANGES - 1 : -1]
+    ]
+    return {"drift": supervised.drift.state.value, "drift_message": supervised.drift.message, "changes": changes}
+
+
+def conditions(found: Insights | None) -> dict[ConditionType, Turn]:
+    """Healthy, Anomaly and EarlyWarning as (status, reason, message)."""
+    if found is None:
+        unknown: Turn = ("Unknown", "NoWorkload", "there is nothing to look at")
+        return dict.fromkeys((ConditionType.HEALTHY, ConditionType.ANOMALY, ConditionType.EARLY_WARNING), unknown)
+    return {
+        ConditionType.HEALTHY: _healthy(found.health),
+        ConditionType.ANOMALY: _anomalous(found),
+        ConditionType.EARLY_WARNING: _warned(found.outlook),
+    }
+
+
+def _healthy(found: Health | NoHealth) -> Turn:
+    if isinstance(found, NoHealth):
+        return "Unknown", "NothingToJudge", found.reason
+    text = f"health is {found.score} of 100: {found.reason}"
+    return ("True", "Healthy", text) if found.score >= HEALTHY_SCORE else ("False", "Unhealthy", text)
+
+
+def _anomalous(found: Insights) -> Turn:
+    gravest = max(found.watched.active, key=_gravity, default=None)
+    if gravest is None:
+        return "False", "NoneActive", "no signal is unusual"
+    together = [group for group in found.watched.groups if gravest in group.anomalies]
+    return "True", gravest.kind.value, together[0].message if together else gravest.evidence
+
+
+def _warned(outlook: Outlook) -> Turn:
+    if outlook.warnings:
+        return "True", outlook.warnings[0].source.value, outlook.warnings[0].message
+    return "False", "NoneForeseen", "no objective is expected to be breached"
+
+
+def _gravity(one: Anomaly) -> tuple[int, float]:
+    return _BY_GRAVITY.index(one.severity), one.start
+
+
+def anomalies_cell(found: Insights | None) -> str:
+    """Anomalies that go on, for ``kubectl get``: the gravest, and how many more."""
+    if found is None or not found.watched.active:
+        return ""
+    gravest, others = max(found.watched.active, key=_gravity), len(found.watched.active) - 1
+    return f"{gravest.kind.value} of {gravest.signal}{f' +{others}' if others else ''}"
+
+
+def outlook_cell(found: Insights | None) -> str:
+    """The soonest early warning, else the reliability, for ``kubectl get``."""
+    if found is None:
+        return ""
+    if found.outlook.warnings:
+        soonest = found.outlook.warnings[0]
+        return f"{soonest.objective} in {format_duration(round(max(soonest.seconds_to_breach, 0.0) / 60) * 60)}"
+    reliable = found.outlook.reliability
+    return f"{reliable.score} % reliable" if isinstance(reliable, Reliability) else ""
+
+
+def figures(found: Insights, supervised: Supervised | None) -> dict[str, dict[str, float]]:
+    """Gauges for Prometheus."""
+    outlook, active = found.outlook, found.watched.active
+    shown: dict[str, dict[str, float]] = {
+        "anomalies_active": {one.value: float(sum(a.severity is one for a in active)) for one in Severity},
+        "seconds_to_breach": {one.objective: one.seconds_to_breach for one in outlook.warnings},
+        "error_budget_remaining_percent": {one.objective: one.remaining_percent for one in outlook.budgets},
+        "error_budget_burn_rate": {
+            one.objective: rate.rate
+            for one in outlook.budgets
+            for rate in one.burn_rates
+            if rate.window_seconds == _HOUR
+        },
+        "advised_monthly_saving": {},
+    }
+    for one in found.advice:
+        saved = shown["advised_monthly_saving"]
+        saved[one.kind.value] = saved.get(one.kind.value, 0.0) + one.monthly_saving
+    if isinstance(found.health, Health):
+        shown["health_score"] = {"": float(found.health.score)}
+    if isinstance(outlook.reliability, Reliability):
+        shown["reliability_percent"] = {
+            "": float(outlook.reliability.score),
+            **{one.objective: one.probability_percent for one in outlook.reliability.objectives},
+        }
+    if isinstance(outlook.performance, Performance):
+        shown["performance_score"] = {"": float(outlook.performance.score)}
+    if supervised is not None:
+        drifted = supervised.drift.state is not DriftPhase.NONE and supervised.drift.kind is not None
+        kind = supervised.drift.kind.value if supervised.drift.kind is not None else ""
+        shown["forecast_drifted"] = {kind: 1.0} if drifted else {}
+    return shown
+
+
+def warnings_of(outlook: Outlook) -> list[WarningState]:
+    """Early warnings, the soonest first."""
+    return [
+        WarningState(
+            objective=one.objective,
+            at=one.at,
+            confidence_percent=one.confidence_percent,
+            source=one.source.value,
+            message=one.message,
+        )
+        for one in outlook.warnings[:_WARNINGS]
+    ]
+
+
+def budgets_of(outlook: Outlook) -> list[BudgetState]:
+    """Error budgets, in the order of the objectives."""
+    return [
+        BudgetState(
+            objective=one.objective,
+            target_percent=format_number(one.target_percent),
+            remaining_percent=f"{one.remaining_percent:.0f}",
+            covered_percent=one.covered_percent,
+            burn_rate=f"{rate:.1f}" if math.isfinite(rate := _an_hour(one)) else "",
+            alert=one.alert.value,
+            message=one.message,
+        )
+        for one in outlook.budgets[:_BUDGETS]
+    ]
+
+
+def _an_hour(budget: ErrorBudget) -> float:
+    """Burn rate over an hour; NaN where it is not known."""
+    return next((rate.rate for rate in budget.burn_rates if rate.window_seconds == _HOUR), math.nan)
+
+
+def reliability_of(found: Reliability | NoReliability) -> ScoreState | None:
+    """Probability that all objectives hold; None where it is not known."""
+    return ScoreState(score_percent=found.score, reason=found.reason) if isinstance(found, Reliability) else None
+
+
+def performance_of(found: Performance | NoPerformance) -> ScoreState | None:
+    """Margin to the objectives; None where it is not known."""
+    return ScoreState(score_percent=found.score, reason=found.reason) if isinstance(found, Performance) else None
+
+
+def capacity_of(found: CapacityPlan | NoCapacityPlan) -> CapacityPlanState:
+    """Needs in days to months, or why there is no plan."""
+    if isinstance(found, NoCapacityPlan):
+        return CapacityPlanState(message=found.reason)
+    stages = [
+        CapacityStage(
+            within=f"{one.days * 24}h",
+            peak=format_number(one.peak),
+            upper=format_number(one.upper),
+            replicas=one.upper_replicas,
+            cpu=format_cpu(one.cpu_cores) if math.isfinite(one.cpu_cores) else "",
+            memory=format_memory(one.memory_bytes) if math.isfinite(one.memory_bytes) else "",
+        )
+        for one in found.needs
+    ]
+    limits = [CapacityLimit(name=one.name, at=one.at, message=one.message) for one in found.limits[:_LIMITS]]
+    return CapacityPlanState(stages=stages, limits=limits, message=found.message)
