@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.noise import autoregressive
-from trimtab.analytics.folding import bins_of, fold, locking
+from trimtab.analytics.folding import bins_of, fold, locking, median_profile
 from trimtab.analytics.seasonality import SeasonFound, seasons
 from trimtab.domain.series import FloatArray, Series
 
@@ -121,6 +121,14 @@ def test_hour_day_and_week_at_once(step: float, seed: int) -> None:
     values = 100 + waves + week + np.random.default_rng(seed).normal(0, 8, time.size)
     found = seasons(Series(0.0, step, values), limit=4)
     assert {one.period_seconds for one in found} == {3600.0, 86400.0, 604800.0}
+
+
+def test_a_profile_by_medians_is_not_moved_by_one_odd_season() -> None:
+    bins, count = bins_of(240, 24.0)
+    wave = np.sin(2 * np.pi * np.arange(240) / 24)
+    odd = wave + 50.0 * (np.arange(240) < 24)
+    found = median_profile(odd, np.ones(240, dtype=bool), bins, count)
+    assert np.allclose(found[bins], wave, atol=1e-9)
 
 
 def test_bins_of_a_whole_period_hold_as_many_each() -> None:

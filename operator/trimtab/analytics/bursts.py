@@ -107,7 +107,9 @@ def bursts(series: Series, zone: tzinfo = UTC) -> Bursts | NoPattern:
         return NoPattern(f"{int(present.sum())} samples; at least {_FEWEST_SAMPLES} are needed to tell bursts")
     baseline = _baseline(series)
     over = np.where(present, values - baseline, 0.0)
-    spread = MAD_TO_SIGMA * float(np.median(np.abs(over[present])))
+    busy = present & (baseline >= 0.1 * float(np.quantile(baseline, 0.9)))
+    busy = busy if busy.any() else present
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(over[busy])))
     level = np.maximum(baseline, float(np.median(np.abs(values[present]))) / 10.0)
     limit = np.maximum(_SIGMAS * spread, _SHARE * level)
     if not float(limit.max()) > 0.0:

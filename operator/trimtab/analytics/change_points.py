@@ -67,7 +67,8 @@ def changes_of(found: Blocks, periods_seconds: Sequence[float] = ()) -> tuple[Ch
 
     def solved_without(line: FloatArray) -> Pieces:
         """The pieces when seasons are taken from the medians less ``line``: a shift is not to spoil a profile."""
-        seasonless = without_seasons(Series(found.start, found.step_seconds, found.medians - line), periods_seconds)
+        rest = Series(found.start, found.step_seconds, found.medians - line)
+        seasonless = without_seasons(rest, periods_seconds, robust=True)
         return pieces((seasonless + line)[places] / scale, _THRESHOLD, MOST_CHANGES)
 
     places = np.flatnonzero(np.isfinite(found.medians))

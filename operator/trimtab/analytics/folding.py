@@ -51,6 +51,19 @@ def profile(values: FloatArray, known: BoolArray, bins: NDArray[np.intp], count:
     return np.where(seen > 0, means - means[seen > 0].mean(), 0.0) if seen.any() else means
 
 
+def median_profile(values: FloatArray, known: BoolArray, bins: NDArray[np.intp], count: int) -> FloatArray:
+    """:func:`profile` by medians, which one odd season among several does not move."""
+    order = np.lexsort((values[known], bins[known]))
+    ordered = values[known][order]
+    seen = np.bincount(bins[known], minlength=count)
+    first = np.cumsum(seen) - seen
+    most = max(ordered.size - 1, 0)
+    low = np.minimum(first + np.maximum(seen - 1, 0) // 2, most)
+    high = np.minimum(first + seen // 2, most)
+    medians = np.where(seen > 0, (ordered[low] + ordered[high]) / 2.0, 0.0) if ordered.size else np.zeros(count)
+    return np.where(seen > 0, medians - medians[seen > 0].mean(), 0.0) if seen.any() else medians
+
+
 def moving_average(values: FloatArray, known: BoolArray, width: int) -> FloatArray:
     """Centred mean of the known values in ``width`` steps, shape (n,); the window shrinks at the ends."""
     index = np.arange(values.size)

@@ -13,11 +13,12 @@ from statistics import NormalDist
 import numpy as np
 
 from trimtab.analytics.algebra import line
-from trimtab.analytics.folding import fold
+from trimtab.analytics.folding import bins_of, fold, median_profile
 from trimtab.analytics.gaps import bridge, usable
 from trimtab.domain.series import FloatArray, Series
 
 MOST_BLOCKS = 100
+MOST_MEDIAN_BINS = 100
 FEWEST_SAMPLES = 8
 
 
@@ -94,8 +95,11 @@ def trend(
     return Trend(direction, slope * per_hour, lower, upper, percent if math.isfinite(percent) else 0.0)
 
 
-def without_seasons(series: Series, periods_seconds: Sequence[float]) -> FloatArray:
-    """Values (n,) without the mean profile of each period that was seen twice; NaN where missing."""
+def without_seasons(series: Series, periods_seconds: Sequence[float], *, robust: bool = False) -> FloatArray:
+    """Values (n,) without the profile of each period that was seen twice; NaN where missing.
+
+    Profiles are means, or medians where ``robust``: then a level shift within one season leaves the others alone.
+    """
     values = usable(series.values)
     filled = bridge(series)
     if not filled.known.any():
@@ -108,7 +112,11 @@ def without_seasons(series: Series, periods_seconds: Sequence[float]) -> FloatAr
     for period_seconds in periods_seconds:
         period = period_seconds / series.step_seconds
         if 2.0 <= period <= len(series) / 1.9:
-            seasonal = fold(rest, filled.known, period).seasonal
+            folded = fold(rest, filled.known, period)
+            seasonal = folded.seasonal
+            if robust:
+                bins, count = bins_of(len(series), period, MOST_MEDIAN_BINS)
+                seasonal = median_profile(rest - folded.trend, filled.known, bins, count)[bins]
             values, rest = values - seasonal, np.where(filled.known, rest - seasonal, 0.0)
     return values
 
