@@ -18,9 +18,9 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.capacity_plan import PodSize
 from trimtab.forecasting.daily_peaks import DailyPeaks, PeakTrend, peak_trend
 from trimtab.forecasting.early_warning import BREACH_SAMPLES, Source, breaches
-from trimtab.forecasting.forecast import Forecast, forecast
 from trimtab.forecasting.reliability import Reliability
-from trimtab.forecasting.state import FittedState
+from trimtab.forecasting.state import AUTO
+from trimtab.forecasting.supervision import Supervised, foresee
 from trimtab.planning.learning import Learned, learn
 from trimtab.planning.outlook import OutlookInputs, OutlookState, look_ahead
 
@@ -89,7 +89,7 @@ def play(one: World) -> Tally:
     """All rounds of one workload."""
     tally, spec = Tally(hours=PLAYED * STEP / 3600), one.spec()
     first, last = WARM_DAYS * DAY, WARM_DAYS * DAY + PLAYED
-    fitted: FittedState | None = None
+    supervised: Supervised | None = None
     learned: Learned | None = None
     state: OutlookState | None = None
     raised: list[tuple[int, int]] = []
@@ -100,8 +100,9 @@ def play(one: World) -> Tally:
     for now in range(first, last, EVERY):
         history = one.history(now + 1)
         at = now * STEP
-        ahead = forecast(history.load, now=at, horizon_seconds=HORIZON * STEP, previous=fitted)
-        fitted = ahead.state if isinstance(ahead, Forecast) else None
+        ahead, supervised = foresee(
+            history.load, now=at, horizon_seconds=HORIZON * STEP, model=AUTO, confidence=0.9, previous=supervised
+        )
         if learned is None or learned.outdated(history, tuple(spec.objectives), None, at):
             learned = learn(history, tuple(spec.objectives), {}, None, at)
         inputs = OutlookInputs(
