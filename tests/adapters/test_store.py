@@ -29,7 +29,7 @@ from trimtab.domain.series import Series
 DAY = 86_400.0
 STEP = 60.0
 WEB, API = PolicyRef("uid-web", "shop", "web"), PolicyRef("uid-api", "shop", "api")
-STATE = State("f", 1.0, b"state")
+STATE = State("f", 1_000_000.0, b"state")
 
 
 class Clock:
@@ -140,15 +140,16 @@ async def test_a_batch_is_written_whole_or_not_at_all(opened: Open, file: Path) 
 
 async def test_policies_that_are_gone_are_forgotten_after_a_week_and_not_before(opened: Open, clock: Clock) -> None:
     store = opened()
-    both = {one.uid: {"known": STATE} for one in (WEB, API)}
+    both = {one.uid: {"known": State("f", clock.now, b"state")} for one in (WEB, API)}
     await store.save(Batch(states=both, samples={API.uid: samples({"a": series(0, 9)})}, seen=(WEB, API)))
     clock.now += 6 * DAY
     await store.save(Batch(seen=(WEB,)))
     assert (await read(store, API.uid)).states
     clock.now += 2 * DAY
-    await store.save(Batch(seen=(WEB,)))
+    written = State("f", clock.now, b"state")
+    await store.save(Batch(states={WEB.uid: {"known": written}}, seen=(WEB,)))
     assert await read(store, API.uid) == Stored()
-    assert (await read(store, WEB.uid)).states
+    assert (await read(store, WEB.uid)).states == {"known": written}
 
 
 def anomaly(start: float, end: float | None = None, value: float = 9.0) -> Anomaly:

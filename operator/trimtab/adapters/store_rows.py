@@ -181,6 +181,8 @@ def tidy(connection: Connection, now: float, retention_seconds: float) -> None:
     for table in (samples, states):
         connection.execute(delete(table).where(table.c.policy_uid.in_(gone)))
     connection.execute(delete(policies).where(policies.c.seen_at < now - GRACE_SECONDS))
+    # What is still learned is written again and again; what is not belongs to parts that there are no more.
+    connection.execute(delete(states).where(states.c.at < now - GRACE_SECONDS))
     connection.execute(delete(anomalies).where(anomalies.c.started_at < now - retention_seconds))
     connection.execute(delete(model_changes).where(model_changes.c.at < now - retention_seconds))
 
