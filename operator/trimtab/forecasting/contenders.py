@@ -31,6 +31,14 @@ class Contender:
     """Of a challenger: time; errors of the champion and of the challenger one step ahead, a few steps ahead and at the
     judged lead; expected size of the latter. Shape (n, 8), at most 240 rows."""
 
+    @property
+    def label(self) -> str:
+        """Its model and, unless that is the whole history, what it learned from."""
+        name = "none" if self.fitted is None else self.fitted.model.name.value
+        if self.training.mends:
+            return f"{name} on the mended history"
+        return name if self.training.since is None else f"{name} on the history since the drift"
+
     @classmethod
     def on(cls, training: Training) -> Contender:
         """One that has not forecast yet."""

@@ -14,12 +14,23 @@ from trimtab.forecasting.drift import DriftDetector, DriftKind, DriftTest
 from trimtab.forecasting.models import ModelName
 from trimtab.forecasting.remedy import Mend, MendKind, Training, find_mend
 from trimtab.forecasting.state import longest_period
-from trimtab.forecasting.supervised import STEADY, DriftPhase, DriftState, Episode, Supervised, noted
+from trimtab.forecasting.supervised import (
+    STEADY,
+    ChangeCause,
+    DriftPhase,
+    DriftState,
+    Episode,
+    ModelChange,
+    Supervised,
+    noted,
+)
 
 RECENT = 24
 BACK_TO_USUAL = 1.15
 SEASONS_OF_TRIAL, STEPS_OF_TRIAL = 4.0, 300
 """How long challengers are tried, the longer of the two."""
+SLACK_STEPS = 4
+"""By which a change may be older than the detector thinks."""
 SEASONS_TO_RETRAIN, STEPS_TO_RETRAIN = 2.5, 60
 """What must be seen after a change before a model learns from that alone."""
 
@@ -32,6 +43,7 @@ def begin(state: Supervised, test: DriftTest, change: float, now: float) -> Supe
     trial = max(SEASONS_OF_TRIAL * period + 2 * state.lead_steps * step, STEPS_OF_TRIAL * step)
     episode = Episode(
         kind=test.kind,
+        earliest=change,
         change=change,
         seen_at=now,
         until=now + trial,
@@ -71,7 +83,11 @@ def _challenged(state: Supervised, series: Series, now: float) -> Supervised:
     seen = now - episode.change
     learning = seen <= max(period, STEPS_TO_RETRAIN * step) + step
     if learning and now - episode.mended_at >= max(period / 48.0, step) * 0.999:
-        mend = find_mend(episode.before.of(series.between(series.start, now)), episode.change, period)
+        past = episode.before.of(series.between(series.start, now))
+        earliest = episode.earliest - SLACK_STEPS * step
+        mend = find_mend(past, earliest, period, latest=max(episode.seen_at - 2 * step, earliest))
+        change = mend.change if mend is not None else episode.change
+        episode = replace(episode, change=change)
         state = _with_mend(state, replace(episode, mend=mend, mended_at=now))
     enough = max(SEASONS_TO_RETRAIN * period, STEPS_TO_RETRAIN * step)
     recent = Training(since=episode.change)
@@ -93,7 +109,7 @@ def _with_mend(state: Supervised, episode: Episode) -> Supervised:
 
     def same(one: Contender) -> bool:
         mends = one.training.mends
-        return bool(mends) and mends[-1].change == mend.change and mends[-1].kind is mend.kind
+        return mends[:-1] == training.mends[:-1] and bool(mends) and mends[-1].kind is mend.kind
 
     if same(state.champion):
         return replace(state, champion=replace(state.champion, training=training), challengers=_recent(state))
@@ -118,7 +134,7 @@ def _promote(state: Supervised, now: float) -> Supervised:
         gain = gain_of(one)
         if one.fitted is None or not gain.clear:
             continue
-        before, after = state.name, one.fitted.model.name.value
+        before, after = state.champion.label, one.label
         if one.training.since is not None:
             why = f"learned anew from the {_ago(now - episode.change)} since the drift"
         else:
@@ -135,7 +151,9 @@ def _promote(state: Supervised, now: float) -> Supervised:
             far=fresh,
             episode=replace(episode, remedied=True),
         )
-        return noted(state, now, before, after, reason) if state.fallback is None else state
+        if state.fallback is not None:
+            reason += f"; {state.fallback} stands in until it errs no more than that"
+        return noted(state, ModelChange(now, before, after, reason, ChangeCause.DRIFT))
     return state
 
 
@@ -151,7 +169,7 @@ def _stand_in(state: Supervised, now: float) -> Supervised:
         simple[ModelName.SEASONAL_NAIVE.value] = naive
     simple = {name: value for name, value in simple.items() if math.isfinite(value)}
     best = min(simple, key=lambda name: simple[name])
-    own = state.champion.fitted.model.name.value if state.champion.fitted is not None else "none"
+    own = state.champion.label
     wanted = state.fallback
     if state.fallback is None and simple[best] < (1.0 - CLEARLY) * error:
         wanted = best
@@ -167,7 +185,7 @@ def _stand_in(state: Supervised, now: float) -> Supervised:
         reason = f"{own} errs no more than {state.fallback} again"
     before = state.name
     state = replace(state, fallback=wanted, episode=replace(episode, remedied=True))
-    return noted(state, now, before, state.name, reason)
+    return noted(state, ModelChange(now, before, state.name, reason, ChangeCause.DRIFT))
 
 
 def _told(state: Supervised, now: float) -> Supervised:

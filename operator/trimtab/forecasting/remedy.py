@@ -20,6 +20,9 @@ STEPS_WITHOUT_A_SEASON = 64
 LEAST_GAIN = 0.1
 """Share by which a mended history must describe the new samples better than the old one."""
 BINS = 96
+CUTS = 9
+"""Times of the change that are tried."""
+FEWEST = 4
 ORIGINS = 100
 LEADS = 60
 MOST_MENDS = 3
@@ -92,36 +95,50 @@ class Training:
         return replace(self, mends=(*self.mends, mend)[-MOST_MENDS:])
 
 
-def find_mend(series: Series, change: float, period_seconds: float) -> Mend | None:
+def find_mend(series: Series, change: float, period_seconds: float, latest: float | None = None) -> Mend | None:
     """What makes the samples before ``change`` resemble those of the season after it best; None when nothing helps.
 
-    Offsets and factors are tried, and with a season (``period_seconds`` > 0) also shifts of its pattern, once a
-    quarter of it was seen. Each must lower the absolute error of the same phase of up to five seasons before by 10 %,
-    and a shift must do so against an offset as well.
+    With ``latest`` the change lies anywhere from ``change`` to then, and its time is found as well. Offsets and factors
+    are tried, and with a season (``period_seconds`` > 0) also shifts of its pattern, once a quarter of it was seen.
+    Each must lower the absolute error of the same phase of up to five seasons before by 10 %, and a shift must do so
+    against an offset as well.
     """
-    values = demand(series.values)
-    old = int(np.searchsorted(series.times, change - 1e-3 * series.step_seconds))
-    period = period_seconds / series.step_seconds
+    values, step = demand(series.values), series.step_seconds
+    first, last = (int(np.searchsorted(series.times, at - 1e-3 * step)) for at in (change, latest or change))
+    period = period_seconds / step
     seen = math.ceil(period) if period >= 2.0 else STEPS_WITHOUT_A_SEASON
-    index = np.arange(old, min(old + seen, values.size))
-    base = _same_phase(values, old, index, period)
-    after = values[index]
-    both = np.isfinite(after) & np.isfinite(base)
-    if both.sum() < 4:
+    index = np.arange(first, min(max(last, first) + seen, values.size))
+    base = _same_phase(values, first, index, period)
+    both = np.isfinite(values[index]) & np.isfinite(base)
+    index, base = index[both], base[both]
+    actual = values[index]
+    unmended = np.abs(actual - base)
+    cuts = np.unique(np.searchsorted(index, np.round(np.linspace(first, max(last, first), CUTS))))
+    cuts = cuts[cuts <= index.size - FEWEST]
+    if not cuts.size:
         return None
-    after, base, index = after[both], base[both], index[both]
-    unmended = float(np.abs(after - base).sum())
-    offset = float(np.median(after - base))
-    candidates = [(float(np.abs(after - base - offset).sum()), Mend(MendKind.OFFSET, change, offset))]
-    if base.sum() > 0 and after.sum() > 0:
-        factor = float(after.sum() / base.sum())
-        candidates.append((float(np.abs(after - factor * base).sum()), Mend(MendKind.FACTOR, change, factor)))
+    candidates = [one for cut in cuts for one in _level_mends(series, index, actual, base, int(cut))]
     best = min(candidates, key=lambda one: one[0])
-    if period >= 4.0 and after.size >= period / 4.0:
-        error, shift = _best_shift(values, old, index, after, period)
+    waiting = cuts[index.size - cuts >= period / 4.0]
+    if period >= 4.0 and waiting.size:
+        error, shift, cut = _best_shift(values, first, index, unmended, waiting, period)
         if error < (1.0 - LEAST_GAIN) * best[0]:
-            best = error, Mend(MendKind.PHASE, change, shift * series.step_seconds)
-    return best[1] if best[0] < (1.0 - LEAST_GAIN) * unmended else None
+            best = error, Mend(MendKind.PHASE, series.start + float(index[cut]) * step, shift * step)
+    return best[1] if best[0] < (1.0 - LEAST_GAIN) * float(unmended.sum()) else None
+
+
+def _level_mends(
+    series: Series, index: NDArray[np.intp], actual: FloatArray, base: FloatArray, cut: int
+) -> list[tuple[float, Mend]]:
+    """(absolute error in all, mend) of an offset and of a factor from place ``cut`` on."""
+    at = series.start + float(index[cut]) * series.step_seconds
+    old, new, expected = float(np.abs(actual - base)[:cut].sum()), actual[cut:], base[cut:]
+    offset = float(np.median(new - expected))
+    found = [(old + float(np.abs(new - expected - offset).sum()), Mend(MendKind.OFFSET, at, offset))]
+    if expected.sum() > 0 and new.sum() > 0:
+        factor = float(new.sum() / expected.sum())
+        found.append((old + float(np.abs(new - factor * expected).sum()), Mend(MendKind.FACTOR, at, factor)))
+    return found
 
 
 def _same_phase(values: FloatArray, old: int, index: NDArray[np.intp], period: float) -> FloatArray:
@@ -141,28 +158,43 @@ def _same_phase(values: FloatArray, old: int, index: NDArray[np.intp], period: f
 
 
 def _best_shift(
-    values: FloatArray, old: int, index: NDArray[np.intp], after: FloatArray, period: float
-) -> tuple[float, int]:
-    """(absolute error, steps) of the shift of the old pattern that fits ``after`` (n,) best."""
+    values: FloatArray,
+    old: int,
+    index: NDArray[np.intp],
+    unmended: FloatArray,
+    cuts: NDArray[np.intp],
+    period: float,
+) -> tuple[float, int, int]:
+    """(absolute error in all, steps, place) of the shift of the old pattern from one of ``cuts`` on that fits best."""
     half, stride = int(period // 2), max(1, round(period / BINS))
-    coarse = np.arange(-half, half + 1, stride)
-    error, shift = _least(values, old, index[::stride], after[::stride], period, coarse)
-    if stride > 1:
-        fine = np.arange(shift - stride, shift + stride + 1)
-        error, shift = _least(values, old, index, after, period, fine)
-    return error, shift
+    best = _least(values, old, index, unmended, cuts, period, np.arange(-half, half + 1, stride))
+    if stride == 1:
+        return best
+    return _least(values, old, index, unmended, cuts, period, np.arange(best[1] - stride, best[1] + stride + 1))
 
 
 def _least(
-    values: FloatArray, old: int, index: NDArray[np.intp], after: FloatArray, period: float, shifts: NDArray[np.int_]
-) -> tuple[float, int]:
-    errors = []
+    values: FloatArray,
+    old: int,
+    index: NDArray[np.intp],
+    unmended: FloatArray,
+    cuts: NDArray[np.intp],
+    period: float,
+    shifts: NDArray[np.int_],
+) -> tuple[float, int, int]:
+    before = np.concatenate([[0.0], np.cumsum(unmended)])[cuts]
+    best = math.inf, 0, int(cuts[0])
     for shift in shifts:
-        gap = np.abs(after - _same_phase(values, old, index + int(shift), period))
+        gap = np.abs(values[index] - _same_phase(values, old, index + int(shift), period))
         known = np.isfinite(gap)
-        errors.append(float(gap[known].mean()) * gap.size if 2 * known.sum() > gap.size else math.inf)
-    best = int(np.argmin(errors))
-    return errors[best], int(shifts[best])
+        sums = np.cumsum(np.where(known, gap, 0.0)[::-1])[::-1][cuts]
+        counts = np.cumsum(known[::-1])[::-1][cuts]
+        sizes = index.size - cuts
+        errors = np.where(2 * counts > sizes, before + sums * sizes / np.maximum(counts, 1), np.inf)
+        place = int(np.argmin(errors))
+        if errors[place] < best[0]:
+            best = float(errors[place]), int(shift), int(cuts[place])
+    return best
 
 
 def naive_path(series: Series, origin: float, times: FloatArray, period_seconds: float) -> FloatArray:

@@ -34,6 +34,13 @@ class DriftState:
     message: str
 
 
+class ChangeCause(StrEnum):
+    """Why another model forecasts."""
+
+    SELECTION = "Selection"
+    DRIFT = "Drift"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelChange:
     """One change of the model that forecasts."""
@@ -42,6 +49,7 @@ class ModelChange:
     from_: str
     to: str
     reason: str
+    cause: ChangeCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,10 @@ class Episode:
     """One drift, from its detection to the end of the trial of challengers."""
 
     kind: DriftKind
+    earliest: float
+    """When the errors changed, by the detector."""
     change: float
+    """When the demand did, by what mends the history best; the former as long as nothing does."""
     seen_at: float
     until: float
     period_seconds: float
@@ -103,14 +114,21 @@ class Supervised:
 
     @property
     def name(self) -> str:
-        """The model that forecasts."""
+        """The model that forecasts, and what it learned from when that is not the whole history."""
         if self.fallback is not None:
             return self.fallback
-        return self.champion.fitted.model.name.value if self.champion.fitted is not None else "none"
+        return self.champion.label
 
 
-def noted(state: Supervised, now: float, before: str, after: str, reason: str) -> Supervised:
-    return replace(state, changes=(*state.changes, ModelChange(now, before, after, reason))[-MOST_CHANGES:])
+def noted(state: Supervised, change: ModelChange) -> Supervised:
+    """``state`` with one more change; a selection replaces the one before it, so that drifts stay in sight."""
+    changes = state.changes
+    if changes and change.cause is ChangeCause.SELECTION is changes[-1].cause:
+        change = replace(change, from_=changes[-1].from_)
+        changes = changes[:-1]
+    if change.from_ != change.to:
+        changes = (*changes, change)
+    return replace(state, changes=changes[-MOST_CHANGES:])
 
 
 STEADY = DriftState(DriftPhase.NONE, None, None, "forecasts err as they always did")

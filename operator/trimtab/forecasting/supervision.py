@@ -14,10 +14,10 @@ from trimtab.forecasting.models import ModelName
 from trimtab.forecasting.reaction import RECENT, begin, react
 from trimtab.forecasting.remedy import Training, fallen_back
 from trimtab.forecasting.state import longest_period
-from trimtab.forecasting.supervised import STEADY, DriftPhase, DriftState, ModelChange, Supervised, noted
+from trimtab.forecasting.supervised import STEADY, ChangeCause, DriftPhase, DriftState, ModelChange, Supervised, noted
 from trimtab.forecasting.widening import widened, widening_after
 
-__all__ = ["DriftPhase", "DriftState", "LiveAccuracy", "ModelChange", "Supervised", "foresee"]
+__all__ = ["ChangeCause", "DriftPhase", "DriftState", "LiveAccuracy", "ModelChange", "Supervised", "foresee"]
 
 STEPS_AT_EVERY_ROUND, EVERY = 100, 4
 """Challengers are asked at each round for so many steps, then at every fourth."""
@@ -53,7 +53,7 @@ def foresee(
     before = state.name
     state = replace(state, champion=replace(state.champion, fitted=found.state))
     if state.fallback is None and before not in ("none", state.name):
-        state = noted(state, now, before, state.name, found.reason)
+        state = noted(state, ModelChange(now, before, state.name, found.reason, ChangeCause.SELECTION))
     challengers = tuple(_shadowed(state, one, series, now, horizon_seconds) for one in state.challengers)
     handed_out = found
     if state.fallback is not None:
