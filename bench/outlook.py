@@ -1,6 +1,6 @@
 """How good the outlook is on seeded workloads: warnings against breaches, probabilities against outcomes, its cost.
 
-Arguments: seeds of each kind of workload (default 6), and the first seed (default 1000).
+Arguments: seeds of each kind of workload (default 5), and the first seed (default 1000).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.capacity_plan import PodSize
 from trimtab.forecasting.daily_peaks import DailyPeaks, PeakTrend, peak_trend
 from trimtab.forecasting.early_warning import BREACH_SAMPLES, Source, breaches
+from trimtab.forecasting.forecast import Forecast, forecast
 from trimtab.forecasting.reliability import Reliability
-from trimtab.forecasting.state import AUTO
-from trimtab.forecasting.supervision import Supervised, foresee
+from trimtab.forecasting.state import FittedState
 from trimtab.planning.learning import Learned, learn
 from trimtab.planning.outlook import OutlookInputs, OutlookState, look_ahead
 
@@ -89,7 +89,7 @@ def play(one: World) -> Tally:
     """All rounds of one workload."""
     tally, spec = Tally(hours=PLAYED * STEP / 3600), one.spec()
     first, last = WARM_DAYS * DAY, WARM_DAYS * DAY + PLAYED
-    supervised: Supervised | None = None
+    fitted: FittedState | None = None
     learned: Learned | None = None
     state: OutlookState | None = None
     raised: list[tuple[int, int]] = []
@@ -100,9 +100,8 @@ def play(one: World) -> Tally:
     for now in range(first, last, EVERY):
         history = one.history(now + 1)
         at = now * STEP
-        ahead, supervised = foresee(
-            history.load, now=at, horizon_seconds=HORIZON * STEP, model=AUTO, confidence=0.9, previous=supervised
-        )
+        ahead = forecast(history.load, now=at, horizon_seconds=HORIZON * STEP, previous=fitted)
+        fitted = ahead.state if isinstance(ahead, Forecast) else None
         if learned is None or learned.outdated(history, tuple(spec.objectives), None, at):
             learned = learn(history, tuple(spec.objectives), {}, None, at)
         inputs = OutlookInputs(
@@ -179,7 +178,7 @@ def plan_coverage(seeds: int) -> tuple[float, int]:
 
 def main() -> None:
     """Play everything and print the tables."""
-    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     base = int(sys.argv[2]) if len(sys.argv) > 2 else 1000
     total = Tally()
     hours = PLAYED * STEP / 3600
