@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from trimtab.domain.series import FloatArray
 
 FADES = (0.7, 0.8, 0.9)
 NEAREST = (2, 3, 5)
+VOTES = (1, 2, 3)
 UNUSUAL = (0.98, 0.985, 0.99, 0.995)
 QUIET = (25, 50, 100)
 
@@ -28,13 +29,14 @@ class Nested:
 
 
 def nested(corpus: Sequence[Recording], profile: Profile) -> Nested:
-    """Search the grid once for each category. The distances are worked out once for each pair that shapes them."""
+    """Search the grid for each category. The p-values are worked out once for the settings that shape them."""
     found: list[tuple[Settings, Curves]] = []
-    for settings in grid():
-        if not found or (settings.fade, settings.nearest) != (found[-1][0].fade, found[-1][0].nearest):
-            rarities = [rarity(recording, settings) for recording in corpus]
-        scores = [onsets(each, settings.unusual, settings.quiet) for each in rarities]
-        found.append((settings, curves(corpus, scores, profile)))
+    for fade, nearest in itertools.product(FADES, NEAREST):
+        core = replace(DEFAULT, fade=fade, nearest=nearest)
+        ways = [p_values(recording, core) for recording in corpus]
+        for votes, unusual, quiet in itertools.product(VOTES, UNUSUAL, QUIET):
+            settings = replace(core, votes=votes, unusual=unusual, quiet=quiet)
+            found.append((settings, curves(corpus, [published(each, settings) for each in ways], profile)))
     total, chosen = 0.0, {}
     for category in found[0][1].categories:
         settings, best = max(found, key=lambda each: each[1].without(category)[0])
@@ -43,22 +45,17 @@ def nested(corpus: Sequence[Recording], profile: Profile) -> Nested:
     return Nested(found[0][1].normalised(total), chosen, len(found))
 
 
-def grid() -> Iterator[Settings]:
-    """Every combination; those that differ only after the distances follow each other."""
-    for fade, nearest, unusual, quiet in itertools.product(FADES, NEAREST, UNUSUAL, QUIET):
-        yield replace(DEFAULT, fade=fade, nearest=nearest, unusual=unusual, quiet=quiet)
-
-
-def rarity(recording: Recording, settings: Settings) -> FloatArray:
-    """Rarity of each row, shape (n,)."""
+def p_values(recording: Recording, settings: Settings) -> FloatArray:
+    """How rare each row is in each way, rarest first, shape (n, ways)."""
     scorer = Scorer.start(1, recording.step_seconds, settings)
-    return scorer.extend(recording.times, recording.values[:, np.newaxis]).rarity[:, 0]
+    return np.sort([scorer.p_values(0, value) for value in recording.values.tolist()], axis=1)
 
 
-def onsets(rarities: FloatArray, unusual: float, quiet: int) -> FloatArray:
-    """What a scorer publishes for ``rarities`` (n,): the first row of each episode, else 0."""
-    scores = np.zeros(rarities.size)
-    rows = np.flatnonzero(rarities >= unusual)
-    first = rows[np.diff(rows, prepend=-np.inf) > quiet]
-    scores[first] = rarities[first]
+def published(ways: FloatArray, settings: Settings) -> FloatArray:
+    """What a scorer publishes for p-values ``ways`` (n, ways): the first row of each episode, else 0."""
+    strange = 1.0 - ways[:, settings.votes - 1]
+    rows = np.flatnonzero(strange >= settings.unusual)
+    first = rows[np.diff(rows, prepend=-np.inf) > settings.quiet]
+    scores = np.zeros(strange.size)
+    scores[first] = strange[first]
     return scores

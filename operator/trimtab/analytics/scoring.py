@@ -1,8 +1,9 @@
 """Scoring: how strange each new sample of a series is, sample by sample, from the past alone.
 
-Three steps a sample: how far the newest stretch is from the nearest ones seen before (``scoring_neighbours``), how rare
-such a distance is for this series (``scoring_ranks``), and whether that starts an episode or belongs to one that was
-already told (here). Nothing is fitted beforehand and no setting belongs to one series; docs/anomaly-scores.md has the
+Each sample is looked at in four ways that differ in how long a stretch they see (``scoring_scales``). Each measures how
+far the newest stretch is from the nearest ones seen before (``scoring_neighbours``) and how rare such a distance is for
+this series (``scoring_ranks``). What two of the four find rare is strange, and starts an episode or belongs to one that
+was already told. Nothing is fitted beforehand and no setting belongs to one series; docs/anomaly-scores.md has the
 sources and the figures.
 """
 
@@ -14,9 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.analytics.scoring_neighbours import Neighbours
-from trimtab.analytics.scoring_ranks import Ranks
+from trimtab.analytics.scoring_ranks import WARM_UP, Ranks
+from trimtab.analytics.scoring_scales import Scale, View
 from trimtab.domain.series import FloatArray
+
+HUGE = 1e290
+"""Larger values count as this, so that sums and differences stay finite."""
+RARITY_MEMORY = 2000
+"""Among how many samples the rarity is a rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +33,20 @@ class Settings:
     """What a sample counts in the distance of two stretches, relative to the one after it."""
     nearest: int = 3
     """Which of the nearest stretches is measured."""
+    votes: int = 2
+    """How many of the four ways must find a sample rare."""
     unusual: float = 0.99
-    """Rarity from which a sample is part of an episode."""
+    """How rare a sample of an episode is: 1 less the p-value that ``votes`` ways agree on."""
     quiet: int = 50
     """Samples below ``unusual`` that end an episode."""
+
+    def views(self) -> tuple[View, ...]:
+        """The scales; together they give four p-values."""
+        return (
+            View(every=1, fades=(0.0, self.fade), lags=4000, apart=10, memory=3500),
+            View(every=4, fades=(0.9,), lags=1000, apart=3, memory=1000),
+            View(every=12, fades=(0.5,), lags=400, apart=3, memory=400),
+        )
 
 
 DEFAULT = Settings()
@@ -41,7 +57,7 @@ class Scored:
     """How strange samples are; both arrays have the shape of the values."""
 
     score: FloatArray
-    """0 to 1: the rarity of the first sample of an episode, 0 for the others. What an alarm is raised on."""
+    """0 to 1: how rare the first sample of an episode is, 0 for all others. What an alarm is raised on."""
     rarity: FloatArray
     """0 to 1: on a stationary stream it is at least 1 - a in a share a of the samples."""
 
@@ -61,8 +77,9 @@ class Scorer:
     step_seconds: float
     """Seconds between samples."""
     settings: Settings
-    neighbours: Neighbours
+    scales: tuple[Scale, ...]
     ranks: Ranks
+    """Of how strange the samples were, for the rarity."""
     quiet: NDArray[np.int64]
     """Samples since the last unusual one, shape (m,)."""
 
@@ -74,38 +91,41 @@ class Scorer:
         return cls(
             step_seconds=step_seconds,
             settings=settings,
-            neighbours=Neighbours.start(series, settings.fade, settings.nearest),
-            ranks=Ranks.start(series),
+            scales=tuple(Scale.start(series, view, settings.nearest) for view in settings.views()),
+            ranks=Ranks.start(series, RARITY_MEMORY),
             quiet=np.full(series, settings.quiet, dtype=np.int64),
         )
 
     def update(self, time: float, values: FloatArray) -> Scored:
         """Score the samples at ``time``, shape (m,). A value that is not finite scores 0 and changes nothing."""
-        score, rarity = np.zeros(values.size), np.zeros(values.size)
+        found = Scored(np.zeros(values.size), np.zeros(values.size))
         for index, value in enumerate(values.tolist()):
             if math.isfinite(value):
-                rarity[index] = rare = self._rarity(index, value)
-                score[index] = self._onset(index, rare)
-        return Scored(score, rarity)
+                found.score[index], found.rarity[index] = self._step(index, value)
+        return found
 
     def extend(self, times: FloatArray, values: FloatArray) -> Scored:
         """Score samples at ``times`` (n,), values (n, m): exactly what n updates give."""
-        scored = [self.update(time, row) for time, row in zip(times.tolist(), values, strict=True)]
-        shape = values.shape
-        return Scored(
-            np.array([each.score for each in scored]).reshape(shape),
-            np.array([each.rarity for each in scored]).reshape(shape),
-        )
+        found = Scored(np.zeros(values.shape), np.zeros(values.shape))
+        for index in range(values.shape[1]):
+            for row, value in enumerate(values[:, index].tolist()):
+                if math.isfinite(value):
+                    found.score[row, index], found.rarity[row, index] = self._step(index, value)
+        return found
 
-    def _rarity(self, index: int, value: float) -> float:
-        distance = self.neighbours.step(index, value)
-        return 1.0 - self.ranks.step(index, distance) if distance >= 0.0 else 0.0
+    def p_values(self, index: int, value: float) -> list[float]:
+        """Take a finite ``value`` of series ``index``; its p-value in each of the four ways, 1 during the warm-up."""
+        value = min(max(value, -HUGE), HUGE)
+        return [p for scale in self.scales for p in scale.step(index, value)]
 
-    def _onset(self, index: int, rarity: float) -> float:
-        """Rarity of the first sample of an episode, else 0."""
-        if rarity < self.settings.unusual:
+    def _step(self, index: int, value: float) -> tuple[float, float]:
+        """(score, rarity)"""
+        agreed = sorted(self.p_values(index, value))[self.settings.votes - 1]
+        warm = self.scales[0].ranks[0].seen[index] > WARM_UP
+        rarity = 1.0 - self.ranks.step(index, 1.0 / agreed) if warm else 0.0
+        if 1.0 - agreed < self.settings.unusual:
             self.quiet[index] += 1
-            return 0.0
+            return 0.0, rarity
         first = self.quiet[index] >= self.settings.quiet
         self.quiet[index] = 0
-        return rarity if first else 0.0
+        return (1.0 - agreed if first else 0.0), rarity

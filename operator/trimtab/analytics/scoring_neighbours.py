@@ -17,67 +17,77 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LAGS = 4000
-"""How far back neighbours are looked for, in samples."""
-APART = 10
-"""Lags below this are no neighbours: they share most of the stretch."""
-SLACK = 256
-"""Room in the buffers, so that they are moved together once in so many samples and not at each."""
+SLACK = 32
+"""Room in the buffers, so that they are moved once in so many samples and not at each."""
 LIMIT = 1e15
 """Values further than this from the first one count as this far, as their squares would not fit."""
+TOO_FEW = -1.0
+"""Told instead of a distance while there are fewer stretches than neighbours wanted."""
 
 
 @dataclass(slots=True)
 class Neighbours:
-    """State of m series: 33 KiB each."""
+    """State of m series: ``4 * (lags * (1 + number of fades above 0) + SLACK)`` bytes each."""
 
+    fades: tuple[float, ...]
+    """What a sample counts relative to the one after it, one a measure; 0 looks at the newest sample alone."""
+    nearest: int
+    """Which of the nearest stretches is measured."""
+    apart: int
+    """Lags below this are no neighbours: they share most of the stretch."""
     past: NDArray[np.float32]
-    """The newest samples less the first one, oldest first, ending before ``end``; shape (m, LAGS + SLACK)."""
+    """The newest samples less the first one, oldest first, ending before ``end``; shape (m, lags + SLACK)."""
     end: NDArray[np.int64]
     """Where the next sample goes in ``past``, shape (m,)."""
     seen: NDArray[np.int64]
     """Samples so far, shape (m,)."""
     distances: NDArray[np.float32]
-    """D(l) at place ``LAGS - l``, shape (m, LAGS)."""
-    fade: float
-    """What a sample counts in the distance, relative to the one after it."""
-    nearest: int
-    """Which of the nearest stretches is measured."""
+    """D(l) of each fade above 0 at place ``lags - l``, shape (m, fades above 0, lags)."""
     first: NDArray[np.float64]
     """The first sample, shape (m,): differences from it fit single precision better than large values."""
 
     @classmethod
-    def start(cls, series: int, fade: float, nearest: int) -> Neighbours:
+    def start(cls, series: int, lags: int, fades: tuple[float, ...], nearest: int, apart: int) -> Neighbours:
         """Nothing seen yet."""
         return cls(
-            past=np.zeros((series, LAGS + SLACK), dtype=np.float32),
+            fades=fades,
+            nearest=nearest,
+            apart=apart,
+            past=np.zeros((series, lags + SLACK), dtype=np.float32),
             end=np.zeros(series, dtype=np.int64),
             seen=np.zeros(series, dtype=np.int64),
-            distances=np.zeros((series, LAGS), dtype=np.float32),
-            fade=fade,
-            nearest=nearest,
+            distances=np.zeros((series, sum(fade > 0.0 for fade in fades), lags), dtype=np.float32),
             first=np.zeros(series),
         )
 
-    def step(self, index: int, value: float) -> float:
-        """Take a finite ``value`` of series ``index``; its distance, or -1 while there are too few stretches."""
+    def step(self, index: int, value: float) -> list[float]:
+        """Take a finite ``value`` of series ``index``; its distance (squared) for each fade, or ``TOO_FEW``."""
         seen, end = int(self.seen[index]), int(self.end[index])
         if seen == 0:
             self.first[index] = value
         moved = np.float32(min(max(value - float(self.first[index]), -LIMIT), LIMIT))
-        past = self.past[index]
-        lags = min(seen, LAGS)
-        distances = self.distances[index, LAGS - lags :]
-        apart = past[end - lags : end] - moved
-        apart *= apart
-        distances *= np.float32(self.fade)
-        distances += apart
+        past, reach = self.past[index], self.distances.shape[2]
+        lags = min(seen, reach)
+        squares = past[end - lags : end] - moved
+        squares *= squares
+        found = []
+        row = 0
+        for fade in self.fades:
+            distances = squares
+            if fade > 0.0:
+                distances = self.distances[index, row, reach - lags :]
+                distances *= np.float32(fade)
+                distances += squares
+                row += 1
+            found.append(self._nearest(distances[: max(lags - self.apart + 1, 0)]))
         if end == past.size:
-            past[:LAGS] = past[end - LAGS :].copy()
-            end = LAGS
+            past[:reach] = past[end - reach :].copy()
+            end = reach
         past[end] = moved
         self.end[index], self.seen[index] = end + 1, seen + 1
-        candidates = distances[: lags - APART + 1]
-        if lags - APART + 1 < self.nearest:
-            return -1.0
-        return float(np.partition(candidates, self.nearest - 1)[self.nearest - 1])
+        return found
+
+    def _nearest(self, distances: NDArray[np.float32]) -> float:
+        if distances.size < self.nearest:
+            return TOO_FEW
+        return float(np.partition(distances, self.nearest - 1)[self.nearest - 1])
