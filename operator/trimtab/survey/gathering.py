@@ -27,7 +27,7 @@ from trimtab.reporting.analysis import AnalysisReport, WorkloadEntry
 from trimtab.survey.examining import Job, examine, failed
 from trimtab.survey.options import SurveyOptions
 
-BATCH: Final = 200
+BATCH: Final = 100
 """Workloads that are read and held at a time: histories of this many are in memory."""
 _SIGNALS: Final = frozenset({Signal.CPU, Signal.MEMORY, Signal.REPLICAS, Signal.CPU_SIZE})
 
@@ -60,7 +60,7 @@ async def survey(
     """The report on all workloads that ``options`` name, up to ``now`` in unix seconds.
 
     Workloads without data are entries that say why. Requests to Prometheus: three to find the workloads, and four for
-    each namespace, or each 200 workloads of a larger one. ``tell`` is called after each batch.
+    each namespace, or each 100 workloads of a larger one. ``tell`` is called after each batch.
     """
     found = await asyncio.to_thread(_find, settings, options, now)
     if isinstance(found, QueryFailed):
