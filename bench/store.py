@@ -25,6 +25,8 @@ from trimtab.adapters.signals_results import FetchResult
 from trimtab.adapters.store import Store
 from trimtab.adapters.store_engine import size_bytes
 from trimtab.adapters.store_telemetry import StoreTelemetry
+from trimtab.analytics.watch import watch
+from trimtab.domain.choices import Sensitivity
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.objects import Policy
 from trimtab.domain.policy import PolicySpec
@@ -36,7 +38,7 @@ from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.remembering import Remembering
 from trimtab.reconcile.services import Services, StorePace
 
-START, ROUNDS, WINDOW_SECONDS = 1_800_000_000.0 // STEP * STEP, 5, 300.0
+START, ROUNDS, WINDOW_SECONDS = 1_800_000_000.0 // STEP * STEP, 9, 300.0
 SPEC = PolicySpec.model_validate(
     {
         "targetRef": {"kind": "Deployment", "name": "web"},
@@ -116,7 +118,10 @@ def _until(seen: WorkloadHistory, start: float, until: float) -> WorkloadHistory
 async def measure(count: int, file: Path) -> str:
     """Store a week of each policy, then some rounds, then restore; the figures as one line."""
     seen = [history(seed) for seed in range(8)]
-    known = assess(AssessInputs(spec=SPEC, history=seen[0], failures={}, now=SAMPLES * STEP)).known
+    now = SAMPLES * STEP
+    known = assess(AssessInputs(spec=SPEC, history=seen[0], failures={}, now=now)).known
+    watched = watch(seen[0], previous=None, sensitivity=Sensitivity.MEDIUM, seasons={}, changes=(), now=now)
+    known = replace(known, watched=watched.state)
     policies = [_policy(number) for number in range(count)]
     first = Process(file)
     await first.restore(policies)

@@ -31,10 +31,9 @@ LOST_SECONDS: Final = 10.0
 async def test_what_was_known_before_a_kill_is_known_after_it(
     stage: Stage,
     prometheus_factory: Callable[..., Prometheus],
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file = tmp_path / "store" / "trimtab.db"
+    file = stage.folder / "trimtab.db"
     monkeypatch.setenv("TRIMTAB_STORE_URL", f"sqlite:///{file}")
     monkeypatch.setenv("TRIMTAB_STORE_INTERVAL_SECONDS", "1")
     monkeypatch.setenv("TRIMTAB_STORE_STATE_INTERVAL_SECONDS", "2")

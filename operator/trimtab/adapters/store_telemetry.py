@@ -9,7 +9,8 @@ class StoreTelemetry:
     """Gauges and counters of one store, in the operator's registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._up = Gauge("trimtab_store_up", "1 while the analytics store can be used", registry=registry)
+        self._up = Gauge("trimtab_store_up", "0 while the analytics store cannot be used", registry=registry)
+        self._up.set(1)  # until it is first used, which is when there is a policy
         self._bytes = Gauge("trimtab_store_size_bytes", "Size of the store's file", registry=registry)
         self._failures = Counter("trimtab_store_failures", "Reads and writes that failed", registry=registry)
         self._seconds = Histogram(
