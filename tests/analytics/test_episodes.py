@@ -193,23 +193,13 @@ def test_false_alarms_are_about_as_stated() -> None:
     assert 25 <= alarms <= 100
 
 
-def test_a_lost_pattern_is_told_by_the_scorer() -> None:
-    """A saw of 37 samples that goes twice as fast: no sample is unusual, and no season is known."""
-    time = np.arange(6080)
-    speed = np.where(time >= 6000, 2, 1)
-    told = {True: 0, False: 0}
-    for seed in range(3):
-        values = 100 + 60 * ((speed * time % 37) / 37 - 0.5) + np.random.default_rng(seed).normal(0, 5, time.size)
-        for scored in told:
-            watch = SignalWatch.start("load", "", STEP, Sensitivity.MEDIUM)
-            opened = set()
-            for index, value in enumerate(values.tolist()):
-                watch.step(index * STEP, value, scored=scored)
-                if watch.episode is not None and index >= 6000:
-                    opened.add(watch.episode.sign)
-            told[scored] += Sign.RARE in opened
-    assert told[True] >= 2
-    assert told[False] == 0
+def test_rarity_that_lasts_is_told_though_each_sample_is_usual() -> None:
+    rng = np.random.default_rng(1)
+    charts = ControlCharts.start(STEP, Sensitivity.MEDIUM)
+    before = [charts.see(float(rng.normal()), float(rng.random())) for _ in range(4000)]
+    lost = [charts.see(float(rng.normal()), 0.99) for _ in range(40)]
+    assert Sign.RARE not in {one.sign for one in before if one is not None}
+    assert Sign.RARE in {one.sign for one in lost if one is not None}
 
 
 def test_charts_are_quiet_before_they_are_warm() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.analytics.noise import autoregressive
+from trimtab.analytics.copying import copied
 from trimtab.analytics.expectation import Expectation, profiles_of
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.domain.series import FloatArray, Series
@@ -125,7 +126,7 @@ def test_a_copy_goes_its_own_way() -> None:
     model.reseason([SeasonFound(DAY, 90)], Series(0.0, STEP, values))
     fed(values, model)
     before = model.at(3000 * STEP)
-    fed(10 * values, model.copy(), 2880)
+    fed(10 * values, copied(model), 2880)
     assert model.at(3000 * STEP) == before
 
 

@@ -8,7 +8,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["expectation", "control_charts", "kinds", "evidence", "detection"])
+@pytest.mark.parametrize("name", ["copying", "expectation", "control_charts", "kinds", "evidence", "detection"])
 def test_examples(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"trimtab.analytics.{name}"))
     assert result.attempted > 0

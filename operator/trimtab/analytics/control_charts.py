@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -70,10 +70,10 @@ _PLANS: Final = {
     Statistic.CALM: _Plan(0.02, Prior(1.5, 0.008, 0.30), Sign.CALM),
     Statistic.ALTERNATING: _Plan(0.02, Prior(1.5, 0.010, 0.50), Sign.ORDER),
     Statistic.PERSISTING: _Plan(0.02, Prior(1.5, 0.010, 0.50), Sign.ORDER),
-    Statistic.RARE: _Plan(0.05, Prior(1.5, 0.010, 0.50), Sign.RARE),
+    Statistic.RARE: _Plan(0.05, Prior(3.0, 0.010, 2.00), Sign.RARE),
 }
 FLAT_SHARE: Final = 0.02
-_FAST, _SLOW, _SPREAD, _ORDER, _RARE = 0.25, 0.05, 0.06, 0.05, 0.3
+_FAST, _SLOW, _SPREAD, _ORDER, _RARE = 0.25, 0.05, 0.06, 0.05, 0.05
 _USUAL: Final = 1000
 _FAST_NORM: Final = math.sqrt((2 - _FAST) / _FAST)
 _SLOW_NORM: Final = math.sqrt((2 - _SLOW) / _SLOW)
@@ -107,8 +107,8 @@ class ControlCharts:
 
     One sample against its expectation; exponentially weighted means of 4 and 20 samples for shifts (EWMA control
     charts, Roberts 1959); of the deviations' size over 16 for the spread; of the product of neighbours over 20 for
-    their order; of the scorer's rarity; and runs of equal values. What goes into a mean is clipped, so that one wild
-    sample is a point and nothing else.
+    their order; of the scorer's rarity over 20; and runs of equal values. What goes into a mean is clipped, so that
+    one wild sample is a point and nothing else.
     """
 
     tails: Tails
@@ -140,10 +140,6 @@ class ControlCharts:
     def start(cls, step_seconds: float, sensitivity: Sensitivity) -> ControlCharts:
         """Before the first sample."""
         return cls(Tails.start([_PLANS[one].prior for one in Statistic], budgets(step_seconds, sensitivity)))
-
-    def copy(self) -> ControlCharts:
-        """Charts that share no array with these."""
-        return replace(self, tails=self.tails.copy())
 
     def quieten(self, rest: int = SHORT_REST) -> None:
         """Forget what the means ran up to, and leave rarity out for ``rest`` samples: the scorer forgets slower."""

@@ -104,5 +104,5 @@ def onset(alarm: Alarm, recent: Recent, run: int) -> int:
         case Sign.CALM:
             gains = np.cumsum(0.8 - np.abs(sigmas))
         case _:
-            return min(SHORT, sigmas.size)
+            return min(2 * SHORT, sigmas.size)
     return int((gains / np.sqrt(np.arange(1, sigmas.size + 1))).argmax()) + 1

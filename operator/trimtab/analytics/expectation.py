@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -126,12 +126,6 @@ class Expectation:
     def start(cls, step_seconds: float) -> Expectation:
         """Before the first sample."""
         return cls(step_seconds)
-
-    def copy(self) -> Expectation:
-        """An expectation that shares no array with this one."""
-        return replace(
-            self, seasons=tuple(replace(one, heights=one.heights.copy()) for one in self.seasons), busy=self.busy.copy()
-        )
 
     @property
     def persistence(self) -> float:

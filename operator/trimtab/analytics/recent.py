@@ -33,13 +33,6 @@ class Recent:
     """Deviations as the statistics saw them."""
     next: int = 0
 
-    def copy(self) -> Recent:
-        """Samples that share no array with these."""
-        return Recent(
-            self.times.copy(), self.values.copy(), self.levels.copy(), self.seasons.copy(), self.spreads.copy(),
-            self.sigmas.copy(), self.next,
-        )  # fmt: skip
-
     def add(self, time: float, value: float, expected: Expected, sigmas: float) -> None:
         """Keep a sample instead of the oldest."""
         place = self.next

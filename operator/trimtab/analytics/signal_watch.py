@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.control_charts import LONG_REST, Alarm, ControlCharts, budgets
+from trimtab.analytics.copying import copied
 from trimtab.analytics.episodes import LONGEST_GAP, NEW_NORMAL, QUIET, Episode, onset
 from trimtab.analytics.evidence import Told, sentence
 from trimtab.analytics.expectation import Expectation, Expected
@@ -28,7 +28,7 @@ SETTLED_ON: Final = 8
 
 @dataclass(slots=True)
 class SignalWatch:
-    """All that is known of one signal between two rounds: 80 KiB at most, 50 of them the scorer's.
+    """All that is known of one signal between two rounds: 86 KiB at most, up to 64 of them the scorer's.
 
     An episode opens when a statistic goes beyond the level of its budget, and reaches back to the most likely onset,
     at most 40 samples. Until it ends, the expectation stands still. It ends with the last unusual sample once 4 usual
@@ -74,14 +74,7 @@ class SignalWatch:
 
     def copy(self) -> SignalWatch:
         """A watch that shares nothing with this one that could change."""
-        return replace(
-            self,
-            expectation=self.expectation.copy(),
-            charts=self.charts.copy(),
-            scorer=copy.deepcopy(self.scorer),
-            recent=self.recent.copy(),
-            episode=replace(self.episode) if self.episode is not None else None,
-        )
+        return copied(self)
 
     def tune(self, sensitivity: Sensitivity) -> None:
         """Alarm at the rate of another sensitivity from now on."""
