@@ -72,6 +72,14 @@ def test_regular_bursts(days: tuple[int, ...], expected: str) -> None:
     assert found.height_percent == pytest.approx(100 * 120 / 128, abs=25)
 
 
+def test_bursts_from_nothing() -> None:
+    values = np.zeros(TIME.size)
+    values[50::300] = 80.0
+    found = bursts(of(values))
+    assert isinstance(found, Bursts)
+    assert "from next to nothing to 80 for 5m" in found.message
+
+
 def test_bursts_at_any_time_have_no_hour() -> None:
     values = wave(2)
     for start in np.random.default_rng(3).choice(TIME.size - 5, 20, replace=False):

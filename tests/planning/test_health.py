@@ -263,7 +263,7 @@ def test_margin(objective: dict[str, str], value: float, expected: float) -> Non
     assert margin(made, value) == pytest.approx(expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(number=st.floats(allow_nan=True, allow_infinity=True))
 def test_absurd_numbers_never_raise(number: float) -> None:
     odd = replace(

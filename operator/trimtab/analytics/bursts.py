@@ -21,7 +21,7 @@ from trimtab.analytics.local_time import (
 )
 from trimtab.analytics.no_pattern import NoPattern
 from trimtab.domain.series import FloatArray, Series
-from trimtab.domain.units import format_duration
+from trimtab.domain.units import format_duration, format_number
 
 FEWEST_BURSTS = 3
 MOST_EPISODES = 50
@@ -31,6 +31,8 @@ _WINDOW_BLOCKS = 25
 _SIGMAS, _SHARE = 5.0, 0.3
 """A burst stands this many deviations, and this share of the level, above its surroundings."""
 _MOST_TIME = 0.2
+_FROM_NOTHING = 5000.0
+"""Percent above the surroundings from which on a percentage says nothing."""
 _CLUSTER_SECONDS = 3600.0
 _REGULAR_SHARE, _COVERED, _CHANCE = 0.6, 0.8, 1e-3
 _FEWEST_DAYS, _MOST_REGULAR = 3, 6
@@ -110,7 +112,8 @@ def bursts(series: Series, zone: tzinfo = UTC) -> Bursts | NoPattern:
     busy = present & (baseline >= 0.1 * float(np.quantile(baseline, 0.9)))
     busy = busy if busy.any() else present
     spread = MAD_TO_SIGMA * float(np.median(np.abs(over[busy])))
-    level = np.maximum(baseline, float(np.median(np.abs(values[present]))) / 10.0)
+    usual = float(np.median(np.abs(values[present]))) / 10.0
+    level = np.maximum(baseline, usual if usual > 0.0 else float(np.abs(values[present]).max()) / 20.0)
     limit = np.maximum(_SIGMAS * spread, _SHARE * level)
     if not float(limit.max()) > 0.0:
         return NoPattern("the series stands still at zero")
@@ -193,7 +196,9 @@ def _told(found: list[Burst], series: Series, zone: tzinfo) -> Bursts:
     rate = len(found) / days
     often = f"{rate:.1f} bursts a day" if rate >= 1 else f"{7 * rate:.1f} bursts a week"
     when = "; ".join(one.text for one in regular) or "at no particular time"
-    message = f"{often}, {height:.0f} % above their surroundings for {format_duration(round(length))}, {when}."
+    peak = format_number(float(np.median([one.peak for one in found])))
+    above = f"{height:.0f} % above their surroundings" if height < _FROM_NOTHING else f"from next to nothing to {peak}"
+    message = f"{often}, {above} for {format_duration(round(length))}, {when}."
     return Bursts(len(found), rate, _percent(height), length, regular, tuple(found[-MOST_EPISODES:]), message)
 
 

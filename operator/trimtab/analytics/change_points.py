@@ -39,7 +39,8 @@ class ChangePoint:
     """Unix seconds from which it holds."""
     kind: ChangeKind
     before: float
-    """Level just before it, in the unit of the series; for a change of slope the slope before it, a unit an hour."""
+    """Level just before it, in the unit of the series and never outside it; for a change of slope the slope before it,
+    a unit an hour."""
     after: float
     confidence_percent: int
     """100 less the chance, in percent, that noise alone shows a change as clear as this anywhere in the series."""
@@ -102,9 +103,9 @@ def _told(solved: Pieces, which: int, found: Blocks, places: NDArray[np.intp], s
         before = solved.slope + sum(other.size for other in solved.changes[:which] if other.bend)
         before, after = before * per_hour, (before + piece.size) * per_hour
     else:
-        line = solved.line(piece.index + 1)
-        after = float(line[-1])
-        before, after = (after - piece.size) * scale, after * scale
+        after = float(solved.line(piece.index + 1)[-1])
+        lowest, highest = float(np.nanmin(found.medians)), float(np.nanmax(found.medians))
+        before, after = (min(max(one * scale, lowest), highest) for one in (after - piece.size, after))
     chance = _CHANCE * math.exp(-piece.gain / _CHANCE_SCALE)
     return ChangePoint(
         time=found.start + int(places[piece.index]) * found.step_seconds,

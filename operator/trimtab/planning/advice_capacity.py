@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab.analytics.quality import LARGEST_MAGNITUDE
 from trimtab.domain.series import FloatArray
 from trimtab.domain.units import format_number
 from trimtab.forecasting.forecast import Forecast
@@ -15,6 +16,7 @@ from trimtab.planning.advice import RecommendInputs, confidence, span_text
 
 DAY: Final = 86400.0
 WEEK: Final = 7 * DAY
+_LEAST_CAPACITY: Final = 1e-12
 _STATIC_VALUES: Final = 2
 """Replica counts in a day above which something scales the workload already."""
 
@@ -38,7 +40,7 @@ class Need:
 def carried(inputs: RecommendInputs) -> float:
     """Load that a replica carries; NaN when it is not known."""
     capacity = inputs.capacity_per_replica
-    return capacity if math.isfinite(capacity) and capacity > 0.0 else math.nan
+    return capacity if _LEAST_CAPACITY <= capacity <= LARGEST_MAGNITUDE else math.nan
 
 
 def replicas_for(inputs: RecommendInputs, demand: float) -> float:
@@ -69,7 +71,7 @@ def needed(inputs: RecommendInputs) -> Need | None:
 
 def _daily_peaks(inputs: RecommendInputs) -> FloatArray:
     load = inputs.history.load
-    finite = np.isfinite(load.values)
+    finite = np.abs(load.values) <= LARGEST_MAGNITUDE
     if not finite.any():
         return np.empty(0)
     day = ((load.times[finite] - load.end) // DAY).astype(np.intp)

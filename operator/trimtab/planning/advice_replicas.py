@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from trimtab.analytics.quality import LARGEST_MAGNITUDE
 from trimtab.domain.choices import Severity
 from trimtab.domain.units import format_duration, format_number
 from trimtab.forecasting.forecast import Forecast
@@ -165,7 +166,7 @@ def _following(inputs: RecommendInputs) -> Iterator[Advice]:
     """Replicas that follow a seasonal demand instead of standing at its peak."""
     strongest = max(inputs.seasons, key=lambda one: one.strength_percent, default=None)
     load = inputs.history.load
-    values = load.values[np.isfinite(load.values)]
+    values = load.values[np.abs(load.values) <= LARGEST_MAGNITUDE]
     if strongest is None or strongest.strength_percent < _STRONG_SEASON or inputs.replicas < 2 or values.size < 60:
         return
     horizontal = inputs.spec.horizontal

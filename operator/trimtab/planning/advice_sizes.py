@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from trimtab.analytics.quality import LARGEST_MAGNITUDE
 from trimtab.domain.choices import Severity
 from trimtab.domain.scaling import ResourceAmounts
 from trimtab.domain.status import ContainerSize
@@ -62,8 +63,8 @@ def _container(inputs: RecommendInputs, size: ContainerSize) -> _Container:
     used = inputs.usage.get(size.name)
     cpu = used.cpu_p95_cores if used is not None else math.nan
     peak = used.memory_peak_bytes if used is not None else math.nan
-    cpu = cpu if math.isfinite(cpu) and cpu >= 0.0 else math.nan
-    peak = peak if math.isfinite(peak) and peak > 0.0 else math.nan
+    cpu = cpu if 0.0 <= cpu <= LARGEST_MAGNITUDE else math.nan
+    peak = peak if 0.0 < peak <= LARGEST_MAGNITUDE else math.nan
     lowest, highest = _bounds(inputs, size.name)
     grid = math.ceil(cpu * CPU_MARGIN / _GRID_CORES - 1e-9) * _GRID_CORES if math.isfinite(cpu) else math.nan
     return _Container(

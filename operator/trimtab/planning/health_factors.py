@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from trimtab.analytics.quality import LARGEST_MAGNITUDE
 from trimtab.analytics.trend import Direction, Trend
 from trimtab.domain.choices import Severity
 from trimtab.domain.objectives import Objective
@@ -201,7 +202,7 @@ def _use(inputs: HealthInputs, resource: str) -> Iterator[tuple[float, str]]:
     for size in inputs.containers:
         used = _used(inputs.usage.get(size.name), resource)
         limit, request = (amount(getattr(part, resource)) for part in (size.limits, size.requests))
-        if not (math.isfinite(used) and used >= 0.0):
+        if not 0.0 <= used <= LARGEST_MAGNITUDE:
             continue
         for bound, word, points in ((limit, "limit", by_limit), (request, "request", by_request)):
             if bound > 0.0:
