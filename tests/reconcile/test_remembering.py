@@ -28,9 +28,11 @@ from trimtab.domain.series import Series
 from trimtab.domain.status import PolicyStatus
 from trimtab.planning.assessment import assess
 from trimtab.planning.findings import AssessInputs, Known
+from trimtab.reconcile import stored as stored_module
 from trimtab.reconcile.remembered import Remembered
-from trimtab.reconcile.remembering import Remembering, restored
+from trimtab.reconcile.remembering import Remembering
 from trimtab.reconcile.services import Services, StorePace
+from trimtab.reconcile.stored import restored
 
 START = 1_800_000_000.0
 SPEC = PolicySpec.model_validate(
@@ -170,6 +172,20 @@ async def test_samples_are_stored_each_minute_and_what_was_learned_each_five(wor
     life.services.now += 240
     await life.round(policy())
     assert (await read(life)).states["known.learned"].at == life.services.now
+
+
+async def test_what_one_batch_cannot_hold_is_in_the_next(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_module, "_STATE_BYTES_A_BATCH", 100)
+    life = world.start()
+    both = [policy("uid-web"), policy("uid-api")]
+    learned = []
+    for _ in range(2):
+        await life.round(*both)
+        found = await life.services.store.load([one.uid for one in both], lambda _, stored: stored)
+        learned.append(sum("known.learned" in one.states for one in found.values()))
+        assert all("readings" in one.states for one in found.values())
+        life.services.now += 60
+    assert learned == [1, 2]
 
 
 async def test_a_clean_stop_stores_all(world: World) -> None:

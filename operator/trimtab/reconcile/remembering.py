@@ -9,31 +9,24 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
-from types import NoneType
-from typing import Any, Final, Protocol, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import structlog
 
-from trimtab.adapters.codec import CodecError, decode, encode, fingerprint
-from trimtab.adapters.metrics_cache import Readings, Slot, Unsaved
+from trimtab.adapters.metrics_cache import Unsaved
 from trimtab.adapters.store import Store, StoreError
-from trimtab.adapters.store_rows import Batch, ModelChange, PolicyRef, Samples, State, Stored
-from trimtab.adapters.store_samples import series_of
+from trimtab.adapters.store_rows import Batch, ModelChange, PolicyRef
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.domain.objects import Policy
-from trimtab.domain.series import Series
-from trimtab.planning.findings import Known
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.services import Services
+from trimtab.reconcile.stored import READINGS, Restored, changed_samples, encoded, restored
 
-_READINGS: Final = "readings"
 _RESTORE_SECONDS: Final = 60.0
 """What is not restored by then is read from Prometheus: the first round must come."""
 _RESTORED_AT_ONCE: Final = 128
 _STOP_SECONDS: Final = 20.0
-_STATE_BYTES_A_BATCH: Final = 32 * 2**20
-"""States beyond this wait for the next batch, so that many policies do not fill the memory."""
 _SEEN_SECONDS: Final = 3600.0
 _MOST_WAITING: Final = 10_000
 """Anomalies and changes that wait for a store that cannot be used; the oldest go."""
@@ -58,15 +51,6 @@ class Changed(Protocol):
     @property
     def reason(self) -> str:
         """Why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What was stored of one policy, as far as it can be used."""
-
-    readings: Readings | None
-    series: dict[Slot, Series]
-    known: Known | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,16 +182,16 @@ class Remembering:
         known = {uid: self._remembered[uid].known for _, uid in due}
         try:
             # In a thread, for the time that it takes; awaited, because the next round may change what is encoded.
-            states = await asyncio.to_thread(_encoded, taken, known, now)
+            states = await asyncio.to_thread(encoded, taken, known, now)
         except BaseException:  # also when the operator is told to end meanwhile
             for uid, one in taken.items():
                 metrics.put_back(uid, one)
             raise
-        self._states_at |= {uid: now for uid in states if uid in known}
+        self._states_at |= {uid: now for uid, named in states.items() if named.keys() - {READINGS}}
         seen = [uid for uid in self._policies if not 0 <= now - self._seen_at.get(uid, 0.0) < _SEEN_SECONDS]
         self._seen_at |= dict.fromkeys(seen, now)
         batch = Batch(
-            samples={uid: _samples(one) for uid, one in taken.items()},
+            samples={uid: changed_samples(one) for uid, one in taken.items()},
             states=states,
             seen=tuple(self._policies[uid] for uid in seen),
             anomalies=_latest(self._anomalies),
@@ -246,86 +230,6 @@ class Remembering:
             self._seen_at.pop(ref.uid, None)
         self._anomalies.extendleft(reversed(parcel.batch.anomalies))
         self._changes.extendleft(reversed(parcel.batch.model_changes))
-
-
-def restored(stored: Stored, now: float) -> Restored:
-    """What is stored of one policy, as far as it is whole, of our time and of the present shape of its types."""
-    readings, series = _restored_samples(stored, now)
-    return Restored(readings, series, _restored_known(stored, now))
-
-
-def _restored_samples(stored: Stored, now: float) -> tuple[Readings | None, dict[Slot, Series]]:
-    readings: Readings | None = _decoded(stored.states.get(_READINGS), Readings, now)
-    if readings is None or not readings.step_seconds > 0 or not readings.history_seconds > 0:
-        return None, {}
-    since = now - readings.history_seconds - readings.step_seconds
-    try:
-        found = series_of(stored.chunks, readings.step_seconds, since, now)
-        return readings, {Slot.parse(text): series for text, series in found.items()}
-    except ValueError as error:
-        _log.warning("stored samples cannot be used and are read again", error=str(error))
-        return None, {}
-
-
-def _restored_known(stored: Stored, now: float) -> Known | None:
-    """Each part on its own: one whose type has changed since is learned again, and the others stay."""
-    kinds = get_type_hints(Known)
-    parts = {name: _decoded(stored.states.get(_state_name(name)), kind, now) for name, kind in kinds.items()}
-    optional = [name for name, kind in kinds.items() if NoneType in get_args(kind)]
-    given = {name: part for name, part in parts.items() if part is not None or name in optional}
-    try:
-        return Known(**given)
-    except TypeError:  # a part is missing that there is no default for
-        return None
-
-
-def _decoded(state: State | None, kind: Any, now: float) -> Any:
-    """None for what has another shape, is damaged, or was stored after now, by a clock that was wrong."""
-    try:
-        usable = state is not None and state.at <= now and state.fingerprint == fingerprint(kind)
-    except CodecError as error:
-        _log.error("cannot be restored", error=str(error))
-        return None
-    return decode(state.data, kind) if usable and state is not None else None
-
-
-def _encoded(taken: dict[str, Unsaved], known: dict[str, Known | None], now: float) -> dict[str, dict[str, State]]:
-    """States by uid and name: readings of all, and what is known of as many as one batch may hold."""
-    kinds = get_type_hints(Known)
-    states: dict[str, dict[str, State]] = {
-        uid: {_READINGS: State(fingerprint(Readings), now, encode(one.readings, Readings))}
-        for uid, one in taken.items()
-    }
-    size = 0
-    for uid, all_of_it in known.items():
-        if size > _STATE_BYTES_A_BATCH:
-            break
-        for part in fields(Known):
-            kind = kinds[part.name]
-            try:
-                state = State(fingerprint(kind), now, encode(getattr(all_of_it, part.name), kind))
-            except CodecError as error:
-                _log.error("not stored; it is learned again after a restart", part=part.name, error=str(error))
-                continue
-            states.setdefault(uid, {})[_state_name(part.name)] = state
-            size += len(state.data)
-    return states
-
-
-def _state_name(part: str) -> str:
-    return f"known.{part}"
-
-
-def _samples(unsaved: Unsaved) -> Samples:
-    readings = unsaved.readings
-    newest = max((one.end for one in unsaved.series.values()), default=0.0)
-    return Samples(
-        series={slot.text: series for slot, series in unsaved.series.items()},
-        since={slot.text: since for slot, since in unsaved.since.items()},
-        whole=unsaved.whole,
-        oldest=newest - readings.history_seconds,
-        step_seconds=readings.step_seconds,
-    )
 
 
 def _latest(waiting: Iterable[tuple[PolicyRef, Anomaly]]) -> tuple[tuple[PolicyRef, Anomaly], ...]:
