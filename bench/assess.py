@@ -85,7 +85,7 @@ def until(seen: WorkloadHistory, now: float) -> WorkloadHistory:
 def timed(spec: PolicySpec, seen: WorkloadHistory, known: Known | None, now: float) -> tuple[Known, float]:
     """What a round learned, and its seconds."""
     started = time.perf_counter()
-    running = Running("deployment/web", 3, POD)
+    running = Running("deployment/web", 3, 3, POD, policy="web")
     found = assess(AssessInputs(spec=spec, history=seen, failures={}, now=now, previous=known, running=running))
     return found.known, time.perf_counter() - started
 

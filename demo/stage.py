@@ -214,6 +214,7 @@ class Stage:
         workers: int = 0,
         scrape_interval_seconds: float = 1.0,
         log_level: str = "DEBUG",
+        metrics_port: int = 0,
         name: str = "operator",
     ) -> Operator:
         """Start an operator that looks after this namespace."""
@@ -224,11 +225,12 @@ class Stage:
             "--kubeconfig",
             str(kubeconfig or self.operator_kubeconfig or self.kubeconfig),
             "--metrics-port",
-            "0",
+            str(metrics_port),
             "--health-port",
             "0",
         ]
         command += ["--log-level", log_level]
+        command += ["--store-url", os.environ.get("TRIMTAB_STORE_URL", f"sqlite:///{self.folder / 'trimtab.db'}")]
         number = sum(operator.process.name == name for operator in self._operators)
         log = self.folder / f"{name}-{number}.log"
         started = Operator(self._spawn(name, command, log))

@@ -34,6 +34,8 @@ class Running:
     target: str
     """As kubectl takes it, such as ``deployment/checkout``."""
     replicas: int
+    """Asked for."""
+    ready: int
     containers: tuple[ContainerSize, ...]
     template: str = ""
     """Digest of the pod template; empty where it is not known."""
@@ -41,15 +43,15 @@ class Running:
     """Quotas and nodes around it."""
     point: OperatingPoint = field(default_factory=OperatingPoint)
     """Operating point that it runs under."""
-    managed: bool = True
-    """Whether a policy is there, so that advice may be about its fields."""
+    policy: str = ""
+    """Name of its policy, so that advice may be about its fields; empty where there is none."""
     not_capacity: bool = False
     """Following found that more replicas do not mend a broken objective."""
 
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """Patterns of the demand, which are looked for once an hour."""
+    """Seasons, at most four, and patterns of the demand, which are looked for once an hour."""
 
     patterns: Patterns
     at: float

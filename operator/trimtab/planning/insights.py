@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from trimtab.analytics.patterns import find_patterns
+from trimtab.analytics.seasonality import seasons
 from trimtab.analytics.trend_watch import follow_trend
 from trimtab.analytics.watch import watch
 from trimtab.domain.history import WorkloadHistory
@@ -26,26 +27,27 @@ from trimtab.planning.rightsizing import cpu_size, requested
 
 _HABITS_SECONDS: Final = 3600.0
 _DAY: Final = 86_400.0
+_SEASONS: Final = 4
 
 
 def gain_insights(inputs: AssessInputs, assessment: Assessment, running: Running) -> tuple[Insights, Known]:
     """(what is told of a workload, what the next round goes on from); never raises on odd numbers."""
     spec, history, now = inputs.spec, inputs.history, inputs.now
     before = inputs.previous or assessment.known
-    periods = [one.period_seconds for one in assessment.seasons]
-    trend = follow_trend(history.load, periods, before.trend)
+    habits = _habits(inputs, before.habits)
+    periods = [one.period_seconds for one in habits.patterns.seasons]
+    trend = follow_trend(history.load, periods, before.trend, keep_seconds=spec.analysis.history)
     rollouts = before.rollouts.seen(running.template, now)
     moves_with_load = [*(f"cpu/{name}" for name in history.cpu_cores), *map("objective/{}".format, history.objectives)]
     watched = watch(
         history,
         previous=before.watched,
         sensitivity=spec.analysis.sensitivity,
-        seasons=dict.fromkeys(["load", *moves_with_load], assessment.seasons),
+        seasons=dict.fromkeys(["load", *moves_with_load], habits.patterns.seasons),
         changes=rollouts.times,
         now=now,
         objectives=spec.objectives,
     )
-    habits = _habits(inputs, assessment, before.habits)
     carried = effective_capacity(
         assessment, spec, strategy_of(spec, running.point), running.point, cpu_size(running.containers)
     )
@@ -55,7 +57,7 @@ def gain_insights(inputs: AssessInputs, assessment: Assessment, running: Running
             history=history,
             forecast=assessment.forecast,
             curves=assessment.curves,
-            replicas=running.replicas,
+            replicas=running.ready,
             pod=_pod(running.containers),
             startup_seconds=history.startup_seconds or 0.0,
             now=now,
@@ -74,7 +76,8 @@ def gain_insights(inputs: AssessInputs, assessment: Assessment, running: Running
             history=history,
             usage=assessment.usage,
             now=now,
-            managed=running.managed,
+            managed=bool(running.policy),
+            policy_name=running.policy,
             quality=assessment.quality,
             states=assessment.objectives,
             failures=inputs.failures,
@@ -82,7 +85,7 @@ def gain_insights(inputs: AssessInputs, assessment: Assessment, running: Running
             capacity_learned=carried.learned,
             not_capacity=running.not_capacity,
             forecast=assessment.forecast,
-            seasons=assessment.seasons,
+            seasons=habits.patterns.seasons,
             patterns=habits.patterns,
             plan=outlook.capacity,
             room=running.room,
@@ -136,15 +139,16 @@ def gain_insights(inputs: AssessInputs, assessment: Assessment, running: Running
     return found, known
 
 
-def _habits(inputs: AssessInputs, assessment: Assessment, before: Habits | None) -> Habits:
-    """The patterns as last looked for, or anew after an hour."""
+def _habits(inputs: AssessInputs, before: Habits | None) -> Habits:
+    """The seasons and patterns as last looked for, or anew after an hour."""
     if before is not None and 0.0 <= inputs.now - before.at < _HABITS_SECONDS:
         return before
     history = inputs.history
     objectives = [
         (one, history.objectives[one.name]) for one in inputs.spec.objectives if one.name in history.objectives
     ]
-    patterns = find_patterns(history.load, assessment.seasons, replicas=history.replicas, objectives=objectives)
+    found = seasons(history.load, limit=_SEASONS)
+    patterns = find_patterns(history.load, found, replicas=history.replicas, objectives=objectives)
     return Habits(patterns, inputs.now)
 
 
@@ -160,7 +164,7 @@ def _peak_ahead(assessment: Assessment) -> float:
 
 
 def _carried_by_all(carried: Capacity, running: Running) -> float:
-    return carried.load_per_replica * running.replicas if running.replicas > 0 else math.nan
+    return carried.load_per_replica * running.ready if running.ready > 0 else math.nan
 
 
 def _scale_steps(history: WorkloadHistory, now: float) -> float:

@@ -260,10 +260,12 @@ class Reconciler:
         return Running(
             target=f"{workload.kind.value.lower()}/{workload.name}",
             replicas=workload.replicas,
+            ready=workload.ready_replicas,
             containers=workload.containers,
             template=workload.template,
             room=limits.room(policy.namespace),
             point=point_of(runs),
+            policy=policy.name,
             not_capacity=any(one.reason == NOT_CAPACITY for one in met),
         )
 

@@ -43,7 +43,7 @@ def examine(job: Job) -> WorkloadEntry:
     if job.history.load.present == 0:
         return without_data(job.workload, job.failures)
     workload = _with_unsized(job)
-    running = Running(target(workload), workload.replicas, workload.containers, managed=False)
+    running = Running(target(workload), workload.replicas, workload.replicas, workload.containers)
     assessment = assess(
         AssessInputs(job.spec, job.history, job.failures, job.now, partial=job.partial, running=running)
     )
