@@ -33,6 +33,7 @@ def test_json_has_the_promised_names(run: Run, wave: Path) -> None:
     assert judged["horizon_seconds"] == 6 * 3600
     assert 0 < judged["mase"] < 10
     assert 0 <= judged["coverage_percent"] <= 100
+    assert sum(one["share"] for one in judged["models"]) == pytest.approx(1.0, abs=0.01)
 
 
 def test_the_page_fits_80_columns(run: Run, wave: Path) -> None:

@@ -38,8 +38,9 @@ def drawn(points: int = 400) -> Plot:
     wave = 1.0 + 0.5 * np.sin(np.arange(points) / 20)
     wave[10:20] = np.nan
     ahead = np.full(100, 1.0)
-    memory = np.full(points, 400 * MIB)
-    return Plot(AT - points * 1500, 1500.0, wave, wave / 2, memory, AT, 900.0, ahead, ahead / 2, ahead * 2)
+    used = np.full(points // 2, 400 * MIB)
+    start = AT - points * 1500
+    return Plot(start, 1500.0, wave, start, 3000.0, used / 1e9, used, AT, 900.0, ahead, ahead / 2, ahead * 2)
 
 
 def busy(name: str = "web", namespace: str = "shop", **changed: object) -> WorkloadEntry:

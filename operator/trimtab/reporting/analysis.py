@@ -145,15 +145,18 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plot:
-    """What is drawn of one workload; arrays of shape (n,) on the grid ``start + i * step_seconds``, NaN for gaps."""
+    """What is drawn of one workload; arrays at ``start + i * step_seconds`` of their own, NaN for gaps."""
 
     start: float
     step_seconds: float
     demand: FloatArray = field(repr=False)
+    """Shape (n,)."""
+    usage_start: float
+    usage_step_seconds: float
     cpu: FloatArray = field(repr=False)
-    """Cores a pod."""
+    """Cores a pod, shape (m,)."""
     memory: FloatArray = field(repr=False)
-    """Bytes of the largest pod."""
+    """Bytes of the largest pod, shape (m,)."""
     ahead_start: float
     ahead_step_seconds: float
     mean: FloatArray = field(repr=False)

@@ -69,6 +69,10 @@ def forecast_record(ahead: Forecast | NoForecast, backtest: Backtest, confidence
             "relative_to_naive": number(backtest.relative_to_naive, 4),
             "coverage_percent": number(backtest.coverage_percent, 1),
             "reason": backtest.reason,
+            "models": [
+                {"model": one.model, "error_percent_of_naive": one.error_percent_of_naive, "share": number(one.share)}
+                for one in ahead.backtest.scores
+            ],
         },
     }
 
@@ -80,6 +84,8 @@ def forecast_page(
     yield about(series, name)
     yield Text(f"model {ahead.model}: {ahead.reason}", style="" if ahead.reliable else "yellow")
     yield Text(f"seasons: {words.seasons(ahead.periods)}")
+    if ahead.backtest.scores:
+        yield Text(f"error against naive: {_tried(ahead)}")
     yield Text(f"backtest: {_judged(backtest, confidence_percent)}")
     steps = ahead.times.size
     past = series.values[-max(int(_HISTORY_SHARE * steps), 2) :]
@@ -104,6 +110,15 @@ def forecast_page(
         yield Text(f"{moment(float(ahead.times[index])):<19} {cells}")
     if stride > 1:
         yield Text(f"every {words.span(stride * series.step_seconds)}; --json has all {steps} steps", style="dim")
+
+
+def _tried(ahead: Forecast) -> str:
+    """How each model did when one was chosen."""
+    return "; ".join(f"{one.model} {_percent(one.error_percent_of_naive)}" for one in ahead.backtest.scores)
+
+
+def _percent(value: int | None) -> str:
+    return f"{value} %" if value is not None else words.UNKNOWN
 
 
 def _judged(backtest: Backtest, confidence_percent: float) -> str:

@@ -23,6 +23,8 @@ _DIGITS, _MEMORY_DIGITS = 3, 4
 """Significant digits of a plotted value: more cannot be seen."""
 _FAIR_FROM: Final = 80.0
 _MEBIBYTE: Final = 2.0**20
+_MEMORY: Final = "memory/"
+"""Beginning of the names of signals whose anomalies are marked on the plot of the memory."""
 
 
 def to_html(report: AnalysisReport) -> str:
@@ -108,6 +110,8 @@ def _plot(entry: WorkloadEntry) -> dict[str, Any] | None:
         "s": drawn.start,
         "d": drawn.step_seconds,
         "y": _numbers(drawn.demand),
+        "us": drawn.usage_start,
+        "ud": drawn.usage_step_seconds,
         "c": _numbers(drawn.cpu),
         "m": _numbers(drawn.memory / _MEBIBYTE, _MEMORY_DIGITS),
         "as": drawn.ahead_start,
@@ -115,7 +119,8 @@ def _plot(entry: WorkloadEntry) -> dict[str, Any] | None:
         "f": _numbers(drawn.mean),
         "l": _numbers(drawn.lower),
         "u": _numbers(drawn.upper),
-        "x": [[one.start, one.end, one.kind.value, one.severity.value] for one in entry.anomalies],
+        "x": [[one.start, one.end] for one in entry.anomalies if not one.signal.startswith(_MEMORY)],
+        "mx": [[one.start, one.end] for one in entry.anomalies if one.signal.startswith(_MEMORY)],
         "unit": entry.unit,
         "cpu": _levels(entry.cpu),
         "memory": _levels(entry.memory),

@@ -13,13 +13,14 @@ from trimtab.planning.learning import on_grid
 from trimtab.reporting.analysis import Plot
 
 MOST_POINTS: Final = 400
-MOST_AHEAD: Final = 100
+MOST_USAGE, MOST_AHEAD = 200, 100
+"""Usage is drawn half as wide."""
 
 
 def plot(history: WorkloadHistory, ahead: Forecast | NoForecast) -> Plot:
-    """Demand, usage a pod and forecast, on one grid of at most 400 points; a point is the largest of its samples."""
+    """Demand of at most 400 points, usage a pod of 200, forecast of 100; a point is the largest of its samples."""
     load = history.load
-    stride = max(1, -(-len(load) // MOST_POINTS))
+    stride, usage_stride = (max(1, -(-len(load) // most)) for most in (MOST_POINTS, MOST_USAGE))
     pods = np.maximum(on_grid(load, history.replicas), 1.0)
     cpu = _summed([on_grid(load, series) for series in history.cpu_cores.values()], len(load)) / pods
     memory = _summed([on_grid(load, series) for series in history.memory_bytes.values()], len(load))
@@ -30,8 +31,10 @@ def plot(history: WorkloadHistory, ahead: Forecast | NoForecast) -> Plot:
         start=load.start + (stride - 1) / 2 * load.step_seconds,
         step_seconds=stride * load.step_seconds,
         demand=largest(load.values, stride),
-        cpu=largest(cpu, stride),
-        memory=largest(memory, stride),
+        usage_start=load.start + (usage_stride - 1) / 2 * load.step_seconds,
+        usage_step_seconds=usage_stride * load.step_seconds,
+        cpu=largest(cpu, usage_stride),
+        memory=largest(memory, usage_stride),
         ahead_start=float(path.times[0]) if path is not None else 0.0,
         ahead_step_seconds=ahead_stride * load.step_seconds,
         mean=path.mean[::ahead_stride] if path is not None else nothing,

@@ -82,15 +82,16 @@
       bands: [{ series: [2, 3], fill: colour("band") }],
       plugins: [marks(data.x, past[past.length - 1])],
     })];
-    const level = (value) => (value == null ? null : Array(past.length).fill(value));
-    for (const [title, values, [request, recommended], write, incrs] of [
-      ["CPU a pod against its request", data.c, data.cpu, millicores, undefined],
-      ["Memory of the largest pod against its request", data.m.map((value) => (value == null ? null : value * 2 ** 20)), data.memory, mebibytes, BINARY],
+    const used = range(data.us, data.ud, data.c.length);
+    const level = (value) => (value == null ? null : Array(used.length).fill(value));
+    for (const [title, values, [request, recommended], write, incrs, odd] of [
+      ["CPU a pod against its request", data.c, data.cpu, millicores, undefined, []],
+      ["Memory of the largest pod against its request", data.m.map((value) => (value == null ? null : value * 2 ** 20)), data.memory, mebibytes, BINARY, data.mx],
     ]) {
       const lines = [{ label: "used", colour: "demand", values }];
       if (request != null) lines.push({ label: "request", colour: "request", dash: [6, 4], values: level(request) });
       if (recommended != null) lines.push({ label: "recommended", colour: "recommended", dash: [2, 3], values: level(recommended) });
-      made.push(chart(parent, title, past, lines, { height: 180, write, incrs }));
+      made.push(chart(parent, title, used, lines, { height: 180, write, incrs, plugins: [marks(odd, used[used.length - 1])] }));
     }
     drawn.set(index, made);
   };
