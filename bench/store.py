@@ -145,7 +145,8 @@ async def measure(count: int, file: Path) -> str:
     await second.restore(policies)
     restored, computed = time.perf_counter() - began, time.process_time() - computed
     back = second.services.metrics.memory_bytes
-    assert back == first.services.metrics.memory_bytes, "all came back"
+    assert back == first.services.metrics.memory_bytes, "all samples came back"
+    assert all(memory.known is not None for memory in second.memory.values()), "and all that was learned"
     await second.services.store.close()
     parts = {one.name: len(encode(getattr(known, one.name), get_type_hints(Known)[one.name])) for one in fields(Known)}
     print(f"{count} policies, {SAMPLES} samples of 7 series each: {back / count:.0f} bytes a policy in memory")
