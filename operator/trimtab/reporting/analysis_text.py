@@ -54,16 +54,21 @@ def size(value: float) -> str:
 
 
 def trend(found: Trend | None) -> str:
-    """Direction and pace.
+    """Direction and pace, by the hour where it is more than the whole level a day.
 
-    >>> trend(Trend(Direction.RISING, 1.0, 0.5, 1.5, 0.5)), trend(None)
-    ('+12 %/day', '?')
+    >>> trend(Trend(Direction.RISING, 1.0, 0.5, 1.5, 0.5)), trend(Trend(Direction.FALLING, 1.0, 0.5, 1.5, -28.0))
+    ('+12 %/day', '-28 %/h')
+    >>> trend(None)
+    '?'
     """
     if found is None:
         return UNKNOWN
     if found.direction is Direction.STEADY:
         return "steady"
-    return f"{'+' if found.percent_per_hour > 0 else ''}{format_number(24 * found.percent_per_hour, 2)} %/day"
+    sign, daily = "+" if found.percent_per_hour > 0 else "", 24 * found.percent_per_hour
+    if abs(daily) > 100:
+        return f"{sign}{format_number(found.percent_per_hour, 2)} %/h"
+    return f"{sign}{format_number(daily, 2)} %/day"
 
 
 def seasons(found: Sequence[SeasonFound]) -> str:
