@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.nab import Curves, Profile, Recording, curves
-from trimtab.analytics.scoring import DEFAULT, Scorer, Settings
+from trimtab.analytics.scoring import DEFAULT, Scorer, Settings, votes
 from trimtab.domain.series import FloatArray
 
+WAYS = 4
 FADES = (0.7, 0.8, 0.9)
 NEAREST = (2, 3, 5)
-VOTES = (1, 2, 3)
+SHARES = (0.25, 0.5, 0.75)
 UNUSUAL = (0.98, 0.985, 0.99, 0.995)
 QUIET = (25, 50, 100)
 
@@ -34,8 +35,8 @@ def nested(corpus: Sequence[Recording], profile: Profile) -> Nested:
     for fade, nearest in itertools.product(FADES, NEAREST):
         core = replace(DEFAULT, fade=fade, nearest=nearest)
         ways = [p_values(recording, core) for recording in corpus]
-        for votes, unusual, quiet in itertools.product(VOTES, UNUSUAL, QUIET):
-            settings = replace(core, votes=votes, unusual=unusual, quiet=quiet)
+        for share, unusual, quiet in itertools.product(SHARES, UNUSUAL, QUIET):
+            settings = replace(core, share=share, unusual=unusual, quiet=quiet)
             found.append((settings, curves(corpus, [published(each, settings) for each in ways], profile)))
     total, chosen = 0.0, {}
     for category in found[0][1].categories:
@@ -46,16 +47,22 @@ def nested(corpus: Sequence[Recording], profile: Profile) -> Nested:
 
 
 def p_values(recording: Recording, settings: Settings) -> FloatArray:
-    """How rare each row is in each way, rarest first, shape (n, ways)."""
+    """p-values of each row, rarest first, NaN after those that there are; shape (n, WAYS)."""
     scorer = Scorer.start(1, recording.step_seconds, settings)
-    return np.sort([scorer.p_values(0, value) for value in recording.values.tolist()], axis=1)
+    found = np.full((recording.values.size, WAYS), np.nan)
+    for row, value in enumerate(recording.values.tolist()):
+        ways = scorer.p_values(0, value)
+        found[row, : len(ways)] = ways
+    return np.sort(found, axis=1)
 
 
 def published(ways: FloatArray, settings: Settings) -> FloatArray:
-    """What a scorer publishes for p-values ``ways`` (n, ways): the first row of each episode, else 0."""
-    strange = 1.0 - ways[:, settings.votes - 1]
-    rows = np.flatnonzero(strange >= settings.unusual)
+    """What a scorer publishes for the p-values of ``p_values``: the first row of each episode, else 0."""
+    needed = np.array([votes(known, settings.share) for known in range(WAYS + 1)])
+    known = WAYS - np.isnan(ways).sum(axis=1)
+    agreed = ways[np.arange(known.size), needed[known] - 1]
+    rows = np.flatnonzero(1.0 - agreed >= settings.unusual)
     first = rows[np.diff(rows, prepend=-np.inf) > settings.quiet]
-    scores = np.zeros(strange.size)
-    scores[first] = strange[first]
+    scores = np.zeros(agreed.size)
+    scores[first] = 1.0 - agreed[first]
     return scores

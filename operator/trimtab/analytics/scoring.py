@@ -2,9 +2,9 @@
 
 Each sample is looked at in four ways that differ in how long a stretch they see (``scoring_scales``). Each measures how
 far the newest stretch is from the nearest ones seen before (``scoring_neighbours``) and how rare such a distance is for
-this series (``scoring_ranks``). What two of the four find rare is strange, and starts an episode or belongs to one that
-was already told. Nothing is fitted beforehand and no setting belongs to one series; docs/anomaly-scores.md has the
-sources and the figures.
+this series (``scoring_ranks``). What half of those that know enough find rare is strange, and starts an episode or
+belongs to one that was already told. Nothing is fitted beforehand and no setting belongs to one series;
+docs/anomaly-scores.md has the sources and the figures.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.analytics.scoring_ranks import WARM_UP, Ranks
+from trimtab.analytics.scoring_ranks import Ranks
 from trimtab.analytics.scoring_scales import Scale, View
 from trimtab.domain.series import FloatArray
 
 HUGE = 1e290
 """Larger values count as this, so that sums and differences stay finite."""
-RARITY_MEMORY = 2000
-"""Among how many samples the rarity is a rank."""
+RARITY_MEMORY, RARITY_READY = 1500, 50
+"""Among how many samples the rarity is a rank, at most and at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Settings:
     """What a sample counts in the distance of two stretches, relative to the one after it."""
     nearest: int = 3
     """Which of the nearest stretches is measured."""
-    votes: int = 2
-    """How many of the four ways must find a sample rare."""
+    share: float = 0.5
+    """Share of the ways of looking that must find a sample rare; of those that have seen enough to say."""
     unusual: float = 0.99
-    """How rare a sample of an episode is: 1 less the p-value that ``votes`` ways agree on."""
+    """How rare they must find it: 1 less the p-value."""
     quiet: int = 50
     """Samples below ``unusual`` that end an episode."""
 
@@ -45,7 +45,7 @@ class Settings:
         return (
             View(every=1, fades=(0.0, self.fade), lags=4000, apart=10, memory=3500),
             View(every=4, fades=(0.9,), lags=1000, apart=3, memory=1000),
-            View(every=12, fades=(0.5,), lags=400, apart=3, memory=400),
+            View(every=12, fades=(0.5,), lags=500, apart=3, memory=500),
         )
 
 
@@ -92,7 +92,7 @@ class Scorer:
             step_seconds=step_seconds,
             settings=settings,
             scales=tuple(Scale.start(series, view, settings.nearest) for view in settings.views()),
-            ranks=Ranks.start(series, RARITY_MEMORY),
+            ranks=Ranks.start(series, RARITY_MEMORY, RARITY_READY),
             quiet=np.full(series, settings.quiet, dtype=np.int64),
         )
 
@@ -114,18 +114,30 @@ class Scorer:
         return found
 
     def p_values(self, index: int, value: float) -> list[float]:
-        """Take a finite ``value`` of series ``index``; its p-value in each of the four ways, 1 during the warm-up."""
+        """Take a finite ``value`` of series ``index``; its p-values, one for each way that has a say."""
         value = min(max(value, -HUGE), HUGE)
-        return [p for scale in self.scales for p in scale.step(index, value)]
+        return [p for scale in self.scales for p in scale.step(index, value) if not math.isnan(p)]
 
     def _step(self, index: int, value: float) -> tuple[float, float]:
         """(score, rarity)"""
-        agreed = sorted(self.p_values(index, value))[self.settings.votes - 1]
-        warm = self.scales[0].ranks[0].seen[index] > WARM_UP
-        rarity = 1.0 - self.ranks.step(index, 1.0 / agreed) if warm else 0.0
+        found = sorted(self.p_values(index, value))
+        if not found:
+            return 0.0, 0.0
+        agreed = found[votes(len(found), self.settings.share) - 1]
+        p_value = self.ranks.step(index, 1.0 / agreed)
+        rarity = 0.0 if math.isnan(p_value) else 1.0 - p_value
         if 1.0 - agreed < self.settings.unusual:
             self.quiet[index] += 1
             return 0.0, rarity
         first = self.quiet[index] >= self.settings.quiet
         self.quiet[index] = 0
         return (1.0 - agreed if first else 0.0), rarity
+
+
+def votes(ways: int, share: float) -> int:
+    """How many of ``ways`` must agree.
+
+    >>> [votes(ways, 0.5) for ways in (1, 2, 3, 4)]
+    [1, 1, 2, 2]
+    """
+    return max(math.ceil(ways * share), 1)

@@ -7,6 +7,7 @@ the samples, whatever the distribution of the measure.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,6 @@ from numpy.typing import NDArray
 
 SLACK = 32
 """Room in the buffer, so that it is moved once in so many measures and not at each."""
-WARM_UP = 50
-"""Measures to be seen before one is ranked."""
 FIRST_SHARE, FIRST_AT_MOST = 0.25, 0.05
 """Share of the measures seen, and share of the memory at most, at the start of a series that none is ranked among: with
 little to compare with, everything was strange."""
@@ -27,6 +26,8 @@ DROPPED_BITS = 15
 class Ranks:
     """State of m series: ``2 * (memory + SLACK)`` bytes each."""
 
+    ready: int
+    """Among how many measures one must be ranked at least."""
     past: NDArray[np.uint16]
     """The newest measures, oldest first, ending before ``end``; shape (m, memory + SLACK)."""
     end: NDArray[np.int64]
@@ -35,18 +36,19 @@ class Ranks:
     """Measures so far, shape (m,)."""
 
     @classmethod
-    def start(cls, series: int, memory: int) -> Ranks:
+    def start(cls, series: int, memory: int, ready: int) -> Ranks:
         """Nothing seen yet."""
         return cls(
+            ready=ready,
             past=np.zeros((series, memory + SLACK), dtype=np.uint16),
             end=np.zeros(series, dtype=np.int64),
             seen=np.zeros(series, dtype=np.int64),
         )
 
     def step(self, index: int, measure: float) -> float:
-        """Take a ``measure`` of at least 0 of series ``index``; its p-value in (0, 1], 1 during the warm-up.
+        """Take a ``measure`` of at least 0 of series ``index``; its p-value in (0, 1], NaN until it is ``ready``.
 
-        >>> ranks = Ranks.start(series=1, memory=1000)
+        >>> ranks = Ranks.start(series=1, memory=1000, ready=50)
         >>> for measure in range(1, 100):
         ...     p = ranks.step(0, measure)
         >>> ranks.step(0, 1000.0), ranks.step(0, 0.0)  # 76 and 77 of those seen are ranked among
@@ -63,4 +65,4 @@ class Ranks:
             end = memory
         past[end] = code
         self.end[index], self.seen[index] = end + 1, seen + 1
-        return (larger + 1) / (among + 1) if seen >= WARM_UP else 1.0
+        return (larger + 1) / (among + 1) if among >= self.ready else math.nan

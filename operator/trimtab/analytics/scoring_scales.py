@@ -6,6 +6,7 @@ reaches further back for the same memory.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from trimtab.analytics.scoring_neighbours import Neighbours
 from trimtab.analytics.scoring_ranks import Ranks
 from trimtab.domain.series import FloatArray
+
+READY = 150
+"""Measures that a way of looking must know before it has a say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Scale:
     filled: NDArray[np.int64]
     """How many those are, shape (m,)."""
     held: FloatArray
-    """p-values of the newest complete mean, one a fade, shape (m, fades)."""
+    """p-values of the newest complete mean, one a fade, NaN for none; shape (m, fades)."""
     neighbours: Neighbours
     ranks: tuple[Ranks, ...]
     """One a fade."""
@@ -52,13 +56,16 @@ class Scale:
             every=view.every,
             total=np.zeros(series),
             filled=np.zeros(series, dtype=np.int64),
-            held=np.ones((series, len(view.fades))),
+            held=np.full((series, len(view.fades)), math.nan),
             neighbours=Neighbours.start(series, view.lags, view.fades, nearest, view.apart),
-            ranks=tuple(Ranks.start(series, view.memory) for _ in view.fades),
+            ranks=tuple(Ranks.start(series, view.memory, READY) for _ in view.fades),
         )
 
     def step(self, index: int, value: float) -> list[float]:
-        """Take a finite ``value`` of series ``index``; its p-values, those of the last mean while one is incomplete."""
+        """Take a finite ``value`` of series ``index``; its p-values, those of the last mean while one is incomplete.
+
+        A way of looking that knows too little has NaN.
+        """
         if self.every == 1:
             return self._measure(index, value)
         self.total[index] += value
@@ -72,6 +79,6 @@ class Scale:
     def _measure(self, index: int, value: float) -> list[float]:
         distances = self.neighbours.step(index, value)
         return [
-            ranks.step(index, distance) if distance >= 0.0 else 1.0
+            ranks.step(index, distance) if distance >= 0.0 else math.nan
             for ranks, distance in zip(self.ranks, distances, strict=True)
         ]
