@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-MODULES = ["models", "linear", "selection", "thinning", "forecast"]
+MODULES = ["models", "linear", "lags", "smoothing", "combination", "joint", "selection", "thinning", "forecast"]
 
 
 @pytest.mark.parametrize("name", MODULES)

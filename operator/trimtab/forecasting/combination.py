@@ -49,18 +49,19 @@ class _FittedCombination(Fitted):
         return total
 
 
-def weights_of(errors: FloatArray, horizons: float) -> FloatArray:
+def weights_of(errors: FloatArray, horizons: float, prior: FloatArray) -> FloatArray:
     """Weights (m,) of models by their mean ``errors`` (m,), measured over so many independent ``horizons``.
 
     Errors of a size that is unknown, over ``horizons`` independent ones, have a likelihood that falls with their mean
-    to this power: the more was measured, the more the best one counts. At most five models keep a weight, each at
-    least 8 %. Models without any error share all of it.
+    to this power: the more was measured, the more the best one counts. It multiplies the ``prior`` (m,), above 0. At
+    most five models keep a weight, each at least 8 %. Models without any error share all of it.
 
-    >>> weights_of(np.array([1.0, 1.1, 3.0]), 4.0).round(2).tolist()
+    >>> weights_of(np.array([1.0, 1.1, 3.0]), 4.0, np.ones(3)).round(2).tolist()
     [0.59, 0.41, 0.0]
     """
     least = float(errors.min())
-    weights = np.where(errors <= 0, 1.0, 0.0) if least <= 0 else (least / errors) ** max(horizons, 1.0)
+    likelihood = np.where(errors <= 0, 1.0, 0.0) if least <= 0 else (least / errors) ** max(horizons, 1.0)
+    weights = prior * likelihood
     weights[np.argsort(-weights, kind="stable")[MOST_MEMBERS:]] = 0.0
     weights /= weights.sum()
     weights = np.where(weights >= min(LEAST_SHARE, float(weights.max())), weights, 0.0)

@@ -36,6 +36,8 @@ class Calibration:
     """Errors scale with the forecast to this power: 0 constant, 0.5 like counts, 1 in proportion."""
     mean: float
     """Mean forecast of the backtest, which floors the scale."""
+    widening: float = 1.0
+    """Factor on every width, for what the errors of a backtest do not show."""
 
     def quantile(self, forecast: FloatArray, leads: FloatArray, q: float) -> FloatArray:
         """The ``q``-quantile of the demand around ``forecast`` (h,) at ``leads`` (h,) in steps, shape (h,), never
@@ -53,6 +55,7 @@ class Calibration:
         widths = _never_falling(widths, np.array([float(bucket.scores.size) for bucket in self.buckets]))
         middles = np.log([bucket.lead for bucket in self.buckets])
         width = np.interp(np.log(np.maximum(leads, 1.0)), middles, widths)
+        width *= self.widening
         return np.maximum(forecast + sign * width * scale_of(forecast, self.mean, self.power), 0.0)
 
 

@@ -18,6 +18,8 @@ MOST_ROWS = 400
 MOST_WINDOWS = 6
 SEASONS_AVERAGED = 4
 LEVEL_FLOOR = 0.05
+LEVEL_SHARE = 0.5
+"""Of a season that must be known for its level to be learned from."""
 RIDGE = 0.05
 ROUNDS = 3
 LEAST_SIZE = 0.05
@@ -150,8 +152,11 @@ def _fit(values: FloatArray, inputs: _Inputs) -> Fitted:
     count = priors.shape[1]
     weights = np.tile(priors[0], (leads.size, 1))
     known = np.isfinite(values)
-    start = int(np.argmax(known)) + max(round(1.25 * inputs.period), inputs.windows[-1] // 2)
+    first = int(np.argmax(known))
     for row, lead in enumerate(leads.tolist()):
+        start = first + inputs.windows[-1] // 2
+        if inputs.seasonal:
+            start = first + math.ceil(inputs.period * (math.ceil(lead / inputs.period - 1e-9) + LEVEL_SHARE))
         usable = start + np.flatnonzero(known[start + lead :])
         if usable.size < 3 * count:
             weights[row] = weights[row - 1] if row else priors[0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from trimtab.analytics.seasonality import SeasonFound, seasons
 from trimtab.domain.series import FloatArray, Series
-from trimtab.forecasting.backtest import NO_BACKTEST, Backtest, coverage_percent
+from trimtab.forecasting.backtest import NO_BACKTEST, Backtest, held_out
 from trimtab.forecasting.combination import Combination
 from trimtab.forecasting.intervals import Calibration, calibrate
 from trimtab.forecasting.joint import Dependence, dependence
@@ -86,15 +86,16 @@ def select(thinned: Thinned, step_seconds: float, now: float, horizon_seconds: f
     )
     if isinstance(choice, NoChoice):
         model: Model = LastValue()
-        percent, backtest = None, NO_BACKTEST
+        percent, backtest, widening = None, NO_BACKTEST, 1.0
         errors, forecasts = _errors_of_holding(series.values, steps)
         reason, reliable = f"reactive until a backtest is possible: {choice.reason}", False
     else:
         model, percent, errors, forecasts = choice.model, choice.error_percent_of_naive, choice.errors, choice.forecasts
-        backtest = replace(choice.backtest, coverage_percent=coverage_percent(errors, forecasts))
+        coverage, widening = held_out(errors, forecasts)
+        backtest = replace(choice.backtest, coverage_percent=coverage)
         unreliable = None if found else _too_little(series)
         reason, reliable = unreliable or _why(model, asked, percent, found), unreliable is None
-    calibration = calibrate(errors, forecasts)
+    calibration = replace(calibrate(errors, forecasts), widening=widening)
     return FittedState(
         asked=asked,
         step_seconds=step_seconds,
