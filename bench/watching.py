@@ -13,7 +13,7 @@ import numpy as np
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.analytics.signal_watch import SignalWatch
-from trimtab.analytics.watch import SCORED_SAMPLES
+from trimtab.analytics.watch import PRIMED_SAMPLES
 from trimtab.domain.choices import AnomalyKind, Sensitivity
 from trimtab.domain.series import FloatArray, Series
 
@@ -82,7 +82,7 @@ def warmed(nature: str, made: Stream) -> SignalWatch:
     values = (made.base + made.noise)[:WARM]
     watch.expectation.reseason(made.periods, Series(0.0, STEP, values))
     for index, value in enumerate(values.tolist()):
-        watch.step(index * STEP, value, scored=index >= WARM - SCORED_SAMPLES)
+        watch.step(index * STEP, value, scored=index >= WARM - PRIMED_SAMPLES)
     return watch
 
 
@@ -147,7 +147,7 @@ def false_alarms(seeds: int, weeks: int) -> tuple[Rates, float]:
     seconds = 0.0
     for nature in NATURES:
         for seed in range(seeds):
-            made = stream(nature, WARM + weeks * SAMPLES_A_WEEK, 1000 + seed)
+            made = stream(nature, WARM + weeks * SAMPLES_A_WEEK, 7000 + seed)
             warm = warmed(nature, made)
             for sensitivity, rates in alarms.items():
                 watch = warm.copy()
@@ -167,8 +167,8 @@ def detections(seeds: int, trials: int) -> list[Tried]:
     tried: list[Tried] = []
     for nature in NATURES:
         for seed in range(seeds):
-            rng = np.random.default_rng(seed)
-            made = stream(nature, WARM + 2 * SAMPLES_A_WEEK, 2000 + seed)
+            rng = np.random.default_rng(8500 + seed)
+            made = stream(nature, WARM + 2 * SAMPLES_A_WEEK, 8000 + seed)
             warm = warmed(nature, made)
             for kind in AnomalyKind:
                 for size in SIZES if kind is not AnomalyKind.COLLECTIVE else (0.0,):
@@ -196,7 +196,7 @@ def lost_patterns(seeds: int, *, scored: bool) -> float:
     length, lasting, told = 8_500, 80, 0
     count = np.arange(length + lasting)
     for seed in range(seeds):
-        rng = np.random.default_rng(3000 + seed)
+        rng = np.random.default_rng(9000 + seed)
         speed = np.where(count >= length, 2 * (seed % 2), 1)
         saw = np.where(speed > 0, (speed * count % 37) / 37 - 0.5, 0.0)
         values = 100 + 60 * saw + 5 * rng.standard_normal(count.size)

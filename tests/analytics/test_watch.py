@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trimtab.analytics.seasonality import SeasonFound
-from trimtab.analytics.watch import Watched, WatchState, watch
+from trimtab.analytics.watch import PRIMED_SAMPLES, Watched, WatchState, watch
 from trimtab.domain.choices import AnomalyKind, Sensitivity, Severity
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.objectives import Objective
@@ -187,7 +187,7 @@ def test_another_step_starts_anew_and_other_seasons_do_not() -> None:
     seasonal = watch(past, previous=state, seasons={"load": (SeasonFound(DAY, 50),)}, **arguments)  # type: ignore[arg-type]  # as above
     load = seasonal.state.signals["load"]
     assert len(load.expectation.seasons) == 1
-    assert load.expectation.seen == LENGTH + 1
+    assert load.expectation.seen == PRIMED_SAMPLES + 1
     coarse = replace(past, load=Series(0.0, 300.0, given["load"][:600]))
     again = watch(coarse, previous=state, seasons={}, **arguments)  # type: ignore[arg-type]  # as above
     assert again.state.step_seconds == 300.0

@@ -93,7 +93,7 @@ class SignalWatch:
     ) -> tuple[Anomaly | None, bool]:
         """Take in one sample; (the anomaly that ended with it, whether one was suppressed). A NaN is passed over.
 
-        The scorer is left out where ``scored`` is not set: it remembers 4,000 samples, and need not see older ones.
+        The scorer is left out where ``scored`` is not set.
         """
         if not abs(value) < LARGEST_SAMPLE:
             return None, False

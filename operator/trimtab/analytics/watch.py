@@ -25,8 +25,8 @@ MOST_CHANGES: Final = 100
 MOST_SUPPRESSED: Final = 100
 SETTLE_SECONDS: Final = 600.0
 """Time after a change of the workload in which its own signals find their new level."""
-SCORED_SAMPLES: Final = 4500
-"""The scorer sees so many samples at first sight: it remembers fewer."""
+PRIMED_SAMPLES: Final = 2500
+"""So many of the newest samples are gone through at first sight; seasons are read off those before."""
 _SLACK: Final = 0.5
 
 
@@ -147,9 +147,9 @@ class _Round:
             newest = series.between(model.time + _SLACK * self.step, series.end)
             model.reseason(found, series.between(series.start, model.time))
         elif len(series):
+            newest = series.between(series.end - (PRIMED_SAMPLES - 1) * self.step, series.end)
             model.reseason(found, series.between(series.start, series.end - RECENT_SECONDS))
         objective = self.objectives.get(signal.name)
-        scored_from = newest.end - SCORED_SAMPLES * self.step
         done = -math.inf if first else model.time - self.settle_seconds
         ahead = iter([one for one in self.changes if one > done] if signal.name != LOAD else ())
         change = next(ahead, math.inf)
@@ -157,7 +157,7 @@ class _Round:
             while change <= time + _SLACK * self.step:
                 signal.settle(change + self.settle_seconds)
                 change = next(ahead, math.inf)
-            ended, hushed = signal.step(time, value, objective, scored=time >= scored_from)
+            ended, hushed = signal.step(time, value, objective)
             if hushed:
                 self.suppressed.append(time)
             if ended is not None:

@@ -40,7 +40,7 @@ def gain_insights(inputs: AssessInputs, assessment: Assessment, running: Running
     rollouts = before.rollouts.seen(running.template, now)
     moves_with_load = [*(f"cpu/{name}" for name in history.cpu_cores), *map("objective/{}".format, history.objectives)]
     watched = watch(
-        history,
+        history if spec.metrics.load is not None or len(history.cpu_cores) != 1 else replace(history, cpu_cores={}),
         previous=before.watched,
         sensitivity=spec.analysis.sensitivity,
         seasons=dict.fromkeys(["load", *moves_with_load], habits.patterns.seasons),

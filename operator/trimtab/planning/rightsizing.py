@@ -193,4 +193,4 @@ def _bounded(value: float, low: float | None, high: float | None) -> float:
 
 
 def _on_grid(cores: float) -> float:
-    return max(_GRID_CORES, round(cores / _GRID_CORES) * _GRID_CORES)
+    return max(_GRID_CORES, math.ceil(cores / _GRID_CORES - 1e-9) * _GRID_CORES)
