@@ -84,7 +84,7 @@ def test_defaults_of_the_server_are_those_of_the_models(objects: Objects, kind: 
 
 def test_defaults_are_written_as_users_write_them(objects: Objects) -> None:
     spec = objects.create(manifests.changed(manifests.policy(), "spec.analysis", manifests.ABSENT))["spec"]
-    assert spec["analysis"] == {"interval": "60s", "history": "168h"}
+    assert spec["analysis"] == {"interval": "60s", "history": "168h", "sensitivity": "Medium"}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -109,7 +109,16 @@ def test_columns_show_spec_and_status(objects: Objects, kubectl: Kubectl, namesp
             {"type": "Ready", "status": "True", **condition},
             {"type": "Conflicted", "status": "False", **condition},
         ],
-        "summary": {"replicas": "6→4", "objectives": "2/2", "peak": "412", "change": "cpu 500m→350m", "savings": "61"},
+        "summary": {
+            "replicas": "6→4",
+            "objectives": "2/2",
+            "peak": "412",
+            "change": "cpu 500m→350m",
+            "savings": "61",
+            "outlook": "latency-p99 in 25m",
+            "anomalies": "LevelShift of load",
+        },
+        "health": {"score": 87},
         "recommendation": {"reason": "too much headroom"},
         "forecast": {"model": "SeasonalLinear"},
         "lastRun": {"name": "web-0", "verdict": "Kept", "at": "2026-01-01T00:00:00Z"},
@@ -130,6 +139,7 @@ def test_columns_show_spec_and_status(objects: Objects, kubectl: Kubectl, namesp
         "TARGET": "web",
         "STRATEGY": "Balanced",
         "MODE": "Auto",
+        "HEALTH": "87",
         "REPLICAS": "6→4",
         "OBJECTIVES": "2/2",
         "PEAK": "412",
@@ -138,6 +148,8 @@ def test_columns_show_spec_and_status(objects: Objects, kubectl: Kubectl, namesp
         "CHANGE": "cpu 500m→350m",
         "REASON": "too much headroom",
         "MODEL": "SeasonalLinear",
+        "OUTLOOK": "latency-p99 in 25m",
+        "ANOMALIES": "LevelShift of load",
         "SAVINGS": "61",
         "CONFLICTED": "False",
     }

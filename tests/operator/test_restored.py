@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from cluster.prometheus import Prometheus
-from demo.stage import Operator, Stage
+from demo.stage import Operator, Stage, StageError
 from tests.operator.acting import play, policy, rounds, service
 from tests.operator.gate import Gate, Request
 from trimtab.adapters.kube import JsonObject
@@ -44,7 +44,7 @@ async def test_what_was_known_before_a_kill_is_known_after_it(
         operator = stage.operator(prometheus_url=gate.url)
         await play(stage, service(NAME, namespace=stage.namespace).model_copy(update={"arrivals": wave}))
         await stage.apply(policy(NAME, mode="Recommend", forecast={"model": "Auto"}, analysis={"history": "10m"}))
-        learned = await stage.until(lambda: foreseen(stage), "a season and a forecast by it", 240.0)
+        learned = await foreseen(stage, 240.0)
         await rounds(stage, 3)
 
         restarted = await restart(stage, gate, operator)
@@ -92,17 +92,27 @@ async def restart(
     meanwhile()
     asked = len(gate.seen)
     made = Restarted(stage.operator(prometheus_url=gate.url), killed_at, time.time())
-    made.status = await stage.until(lambda: foreseen(stage), "a forecast after the start", 120.0)
+    made.status = await foreseen(stage, 120.0)
     forms = [form for request in gate.seen[asked:] if "start" in (form := form_of(request))]
     made.read_from = min(float(form["start"]) for form in forms)
     return made
 
 
-async def foreseen(stage: Stage) -> JsonObject | None:
-    """The status once it tells a season and a forecast that knows it."""
-    status: JsonObject = (await stage.policy(NAME)).get("status") or {}
-    seasonal = str((status.get("forecast") or {}).get("model", "LastValue")) != "LastValue"
-    return status if status.get("seasonality") and seasonal else None
+async def foreseen(stage: Stage, seconds: float) -> JsonObject:
+    """The status once it tells a season and a forecast that knows it; raises StageError."""
+    seen: JsonObject = {}
+
+    async def look() -> JsonObject | None:
+        nonlocal seen
+        seen = (await stage.policy(NAME)).get("status") or {}
+        seasonal = str((seen.get("forecast") or {}).get("model", "LastValue")) != "LastValue"
+        return seen if seen.get("seasonality") and seasonal else None
+
+    try:
+        return await stage.until(look, "a season and a forecast that knows it", seconds)
+    except StageError as error:
+        told = {name: seen.get(name) for name in ("seasonality", "forecast", "conditions")}
+        raise StageError(f"{error}; seen {told}") from error
 
 
 def periods(status: JsonObject) -> list[str]:

@@ -51,7 +51,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """Seasons, at most four, and patterns of the demand, which are looked for once an hour."""
+    """Seasons, at most four, and patterns of the demand, which are looked for once an hour, or sooner."""
 
     patterns: Patterns
     at: float

@@ -13,6 +13,7 @@ from trimtab.analytics.seasonality import seasons
 from trimtab.analytics.trend_watch import follow_trend
 from trimtab.analytics.watch import watch
 from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.series import Series
 from trimtab.domain.status import ContainerSize
 from trimtab.forecasting.capacity_plan import PodSize
 from trimtab.forecasting.forecast import Forecast
@@ -26,6 +27,7 @@ from trimtab.planning.recommendations import Advice, RecommendInputs, recommend
 from trimtab.planning.rightsizing import cpu_size, requested
 
 _HABITS_SECONDS: Final = 3600.0
+_HABITS_STEPS, _HABITS_SHARE = 10, 0.1
 _DAY: Final = 86_400.0
 _SEASONS: Final = 4
 
@@ -140,16 +142,21 @@ def gain_insights(inputs: AssessInputs, assessment: Assessment, running: Running
 
 
 def _habits(inputs: AssessInputs, before: Habits | None) -> Habits:
-    """The seasons and patterns as last looked for, or anew after an hour."""
-    if before is not None and 0.0 <= inputs.now - before.at < _HABITS_SECONDS:
-        return before
+    """The seasons and patterns as last looked for, or anew after an hour; sooner while the history is young."""
     history = inputs.history
+    due = min(_HABITS_SECONDS, max(_HABITS_STEPS * history.load.step_seconds, _HABITS_SHARE * _span(history.load)))
+    if before is not None and 0.0 <= inputs.now - before.at < due:
+        return before
     objectives = [
         (one, history.objectives[one.name]) for one in inputs.spec.objectives if one.name in history.objectives
     ]
     found = seasons(history.load, limit=_SEASONS)
     patterns = find_patterns(history.load, found, replicas=history.replicas, objectives=objectives)
     return Habits(patterns, inputs.now)
+
+
+def _span(load: Series) -> float:
+    return load.end - load.start
 
 
 def _pod(containers: tuple[ContainerSize, ...]) -> PodSize:
