@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ CRDS = Path(__file__).parents[2] / "crds"
 PLURALS = {"PerformancePolicy": "performancepolicies", "OptimizationRun": "optimizationruns"}
 
 Kubectl = Callable[..., str]
+PUBLISHED_SECONDS = 60.0
 
 
 class Objects:
@@ -73,6 +75,20 @@ def definitions(kubectl: Kubectl) -> None:
     """The definitions of `crds/` on the cluster, established."""
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    deadline = time.monotonic() + PUBLISHED_SECONDS
+    for plural in PLURALS.values():  # what kubectl explains is published a while after a definition is established
+        while not taught(kubectl, plural):
+            assert time.monotonic() < deadline, f"{plural} cannot be explained after {PUBLISHED_SECONDS:.0f} s"
+            time.sleep(0.5)
+
+
+def taught(kubectl: Kubectl, plural: str) -> bool:
+    """Whether kubectl can explain a resource by now."""
+    try:
+        kubectl("explain", f"{plural}.spec")
+    except AssertionError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
