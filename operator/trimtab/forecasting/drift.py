@@ -27,6 +27,8 @@ SPREAD = 2.0
 YOUTH = 40.0
 """Errors whose weight is taken off the evidence, since a short history says little about the noise."""
 LEVEL_LIMIT = 9.0
+ANY_LEVEL_LIMIT = 10.5
+"""For a shift of any size: one that is large and soon fades, as where a model corrects itself, shows here first."""
 SPREAD_LIMIT = 7.0
 SEASON_LIMIT = 14.5
 """Log-likelihood ratios in nats at which errors have drifted; found by simulation (docs/drift.md)."""
@@ -158,7 +160,8 @@ def _test(reference: Reference, innovations: FloatArray, steps: FloatArray, seas
     if innovations.size < FEWEST:
         return QUIET
     level, spread = _ratios(reference, innovations)
-    joint = np.maximum(level / LEVEL_LIMIT, spread / SPREAD_LIMIT)[FEWEST - 1 :]
+    level = np.maximum(level / LEVEL_LIMIT, _any_level(reference, innovations) / ANY_LEVEL_LIMIT)
+    joint = np.maximum(level, spread / SPREAD_LIMIT)[FEWEST - 1 :]
     sure = reference.weight / (reference.weight + YOUTH)
     strength, seasonal, since = sure * max(float(joint.max()), 0.0), 0.0, math.nan
     if season is not None:
@@ -176,13 +179,20 @@ def _located(reference: Reference, innovations: FloatArray) -> tuple[DriftKind, 
     """The likelier change, of level or of spread by any amount, and how many innovations it lasts, at least 3."""
     newest = innovations[::-1]
     counts = np.arange(1.0, newest.size + 1.0)
-    level = 0.5 * np.cumsum(newest) ** 2 / (counts + counts**2 / reference.weight)
+    level = _any_level(reference, innovations)
     ratio = np.maximum(np.cumsum(newest**2) / counts / max(reference.square, 1e-9), 1.0)
     spread = 0.5 * counts * freedom(reference) * (ratio - 1.0 - np.log(ratio)) / (1.0 + counts / reference.weight)
     kind, statistic = max(
         ((DriftKind.MEAN, level), (DriftKind.VARIANCE, spread)), key=lambda pair: float(pair[1][2:].max())
     )
     return kind, int(np.argmax(statistic[2:])) + 3
+
+
+def _any_level(reference: Reference, innovations: FloatArray) -> FloatArray:
+    """Log-likelihood ratios of a shift of any size over none, shape (w,), by the age of the change."""
+    counts = np.arange(1.0, innovations.size + 1.0)
+    ratio: FloatArray = 0.5 * np.cumsum(innovations[::-1]) ** 2 / (counts + counts**2 / reference.weight)
+    return ratio
 
 
 def _ratios(reference: Reference, innovations: FloatArray) -> tuple[FloatArray, FloatArray]:
