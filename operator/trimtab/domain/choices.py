@@ -107,6 +107,9 @@ class ForecastModel(StrEnum):
     NONE = "None"
     SEASONAL_NAIVE = "SeasonalNaive"
     SEASONAL_LINEAR = "SeasonalLinear"
+    EXPONENTIAL_SMOOTHING = "ExponentialSmoothing"
+    THETA = "Theta"
+    LAG_REGRESSION = "LagRegression"
 
 
 class OnInconclusive(StrEnum):
