@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.adapters_prometheus.test_metrics_cache import answer
 from tests.planning.building import policy as built
+from tests.planning.building import size
 from trimtab.adapters.codec import encode
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.store import Store
@@ -27,7 +28,7 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import Series
 from trimtab.domain.status import PolicyStatus
 from trimtab.planning.assessment import assess
-from trimtab.planning.findings import AssessInputs, Known
+from trimtab.planning.findings import AssessInputs, Known, Running
 from trimtab.reconcile import stored as stored_module
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.remembering import Remembering
@@ -60,8 +61,14 @@ def history(now: float) -> WorkloadHistory:
     )
 
 
-KNOWN = assess(AssessInputs(spec=SPEC, history=history(START), failures={}, now=START)).known
-"""What a round learned."""
+def learned() -> Known:
+    """What two rounds learned; every part of it."""
+    running = Running("deployment/web", 3, 3, (size(),))
+    inputs = AssessInputs(spec=SPEC, history=history(START), failures={}, now=START, running=running)
+    return assess(replace(inputs, now=START + 60, previous=assess(inputs).known)).known
+
+
+KNOWN = learned()
 
 
 @dataclass
@@ -156,6 +163,8 @@ async def test_a_killed_process_is_gone_on_from(world: World) -> None:
     known = second.memory["uid-web"].known
     assert known is not None
     assert encode(known, Known) == encode(KNOWN, Known)
+    missing = {part.name for part in fields(Known) if getattr(known, part.name) is None}
+    assert not missing, "each part of it was there to come back"
 
 
 async def test_samples_are_stored_each_minute_and_what_was_learned_each_five(world: World) -> None:
