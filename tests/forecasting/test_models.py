@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from tests.forecasting.demands import noisy_sine, sine
 from trimtab.domain.series import FloatArray, Series
+from trimtab.forecasting.combination import Combination
+from trimtab.forecasting.lags import LagRegression
 from trimtab.forecasting.linear import SeasonalLinear
-from trimtab.forecasting.models import LastValue, Model, SeasonalNaive
+from trimtab.forecasting.models import LastValue, Model, SeasonalNaive, completed
 
 HOUR = 3600.0
 MODELS = [
@@ -23,8 +25,9 @@ MODELS = [
     pytest.param(SeasonalLinear((HOUR,), levelled=True), id="levelled"),
     pytest.param(SeasonalLinear((HOUR, 7 * HOUR)), id="two periods"),
     pytest.param(SeasonalLinear(), id="no period"),
+    pytest.param(Combination((SeasonalNaive(HOUR), LagRegression(HOUR)), (0.5, 0.5)), id="together"),
 ]
-SEASONAL = MODELS[1:6]
+SEASONAL = [*MODELS[1:6], MODELS[7]]
 
 
 def series(values: FloatArray, start: float = 0.0) -> Series:
@@ -34,6 +37,16 @@ def series(values: FloatArray, start: float = 0.0) -> Series:
 def test_textbook_naive_hand_worked() -> None:
     fitted = SeasonalNaive(240.0, 1, False).fit(series(np.array([1.0, 2, 3, 4, 5, 6, 7, 8])))
     assert fitted.predict(9).tolist() == [5, 6, 7, 8, 5, 6, 7, 8, 5]
+
+
+def test_short_gaps_of_a_path_are_bridged_and_long_ones_are_not() -> None:
+    path = np.full((1, 60), 10.0)
+    path[0, 3], path[0, 5:7], path[0, 20:45] = 40.0, math.nan, math.nan
+    path[0, 7:] += 3.0
+    filled = completed(path, np.array([99.0]))
+    assert filled[0, 5:7] == pytest.approx([11.0, 12.0])
+    assert filled[0, 20:45].tolist() == [99.0] * 25
+    assert completed(np.full((1, 3), math.nan), np.array([7.0])).tolist() == [[7.0] * 3]
 
 
 def test_averaged_naive_hand_worked() -> None:
@@ -153,7 +166,7 @@ def test_nothing_to_learn_from(model: Model, values: list[float]) -> None:
 )
 def test_finite_whatever_comes(values: list[float], index: int, steps: int) -> None:
     model = MODELS[index].values[0]
-    assert isinstance(model, LastValue | SeasonalNaive | SeasonalLinear)
+    assert isinstance(model, Model)
     try:
         fitted = model.fit(series(np.array(values)))
     except ValueError:

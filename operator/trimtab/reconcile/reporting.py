@@ -240,7 +240,8 @@ def _unknown_text(situation: Situation, unknown: list[str]) -> str:
 
 def _seasons(assessment: Assessment) -> tuple[SeasonFound, ...]:
     """All that were looked for, else those that the forecast goes by."""
-    return assessment.insights.patterns.seasons if assessment.insights is not None else assessment.seasons
+    looked_for = assessment.insights.patterns.seasons if assessment.insights is not None else ()
+    return looked_for or assessment.seasons
 
 
 def _insights(situation: Situation) -> dict[str, object]:
