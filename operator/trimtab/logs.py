@@ -41,5 +41,5 @@ def configure(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("kopf", "urllib3", "asyncio", "aiohttp"):
+    for noisy in ("kopf", "urllib3", "asyncio", "aiohttp", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
