@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bench.forecast_rivals import automatic, day_steps, naive, smoothing
-from bench.traces import TRACES
+from bench.traces import TRACES, folder
 from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.forecast import Forecast, forecast
 
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--no-rivals", action="store_true", help="leave out statsforecast's AutoTheta and AutoETS")
     parser.add_argument("--only", help="one trace")
     asked = parser.parse_args()
+    folder()
     print(f"{'data set':<20}{'series':>7}{'forecasts':>10}{'mase_rel':>10}{'_best':>7}{'wql_rel':>9}{'cover90':>9}"
           f"{'peak90':>8}{'ms':>7}   on the same fewer origins: " + ", ".join((MODEL, *RIVALS)))  # fmt: skip
     lines: dict[str, list[FloatArray]] = defaultdict(list)
