@@ -11,11 +11,10 @@ import pytest
 from tests.analytics.noise import autoregressive
 from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.forecast import Forecast, NoForecast
-from trimtab.forecasting.issued import MOST_JUDGED, Records
+from trimtab.forecasting.issued import MOST_JUDGED
 from trimtab.forecasting.remedy import MendKind
 from trimtab.forecasting.supervised import MOST_CHANGES, STEADY, ChangeCause, DriftPhase, ModelChange, Supervised, noted
 from trimtab.forecasting.supervision import foresee
-from trimtab.forecasting.widening import widened, widening_after
 
 STEP, PERIOD, AHEAD = 60.0, 24, 6
 HISTORY, CALM = 10 * PERIOD, 130
@@ -171,30 +170,6 @@ def test_changes_are_bounded_and_selections_do_not_push_out_drifts() -> None:
         state = noted(state, ModelChange(float(at), "b", name, "selection", ChangeCause.SELECTION))
     assert len(state.changes) == MOST_CHANGES
     assert [(one.from_, one.to) for one in state.changes[-2:]] == [("a", "b"), ("b", "z")]
-
-
-def records(inside: float, count: int = 120) -> Records:
-    """Of which a share was inside the interval."""
-    rows = np.zeros((count, 10))
-    rows[:, 9] = np.arange(count) < inside * count
-    return Records(rows)
-
-
-def test_intervals_widen_only_when_they_clearly_hold_too_little() -> None:
-    fresh = np.zeros(1)
-    assert widening_after(1.0, fresh, records(0.88), 1, 0.9) == 1.0
-    assert widening_after(1.0, fresh, records(0.5, 10), 1, 0.9) == 1.0
-    assert widening_after(1.0, fresh, records(0.7), 1, 0.9) > 1.04
-    assert widening_after(1.5, np.ones(200), records(1.0), 1, 0.9) == 1.0
-    assert widening_after(3.9, np.zeros(100), records(0.0), 1, 0.9) == 4.0
-
-
-def test_a_widened_forecast_widens_its_quantiles() -> None:
-    _, found, _ = next(play(demand(HISTORY + 1)))
-    wide = widened(found, 2.0)
-    assert wide.upper - wide.mean == pytest.approx(2.0 * (found.upper - found.mean))
-    assert wide.quantile(0.95) == pytest.approx(wide.upper)
-    assert widened(found, 1.0) is found
 
 
 def test_records_are_bounded(shifted: list[tuple[int, Forecast, Supervised]]) -> None:

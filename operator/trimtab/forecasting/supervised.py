@@ -94,8 +94,6 @@ class Supervised:
     judged_until: float
     usual: float
     """Far error over its expected size, as it is without drift; NaN until known."""
-    widening: float
-    """Factor on the half-widths of the intervals, 1 to 4."""
     episode: Episode | None
     drift: DriftState
     changes: tuple[ModelChange, ...]

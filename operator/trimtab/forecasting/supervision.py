@@ -15,7 +15,6 @@ from trimtab.forecasting.reaction import RECENT, begin, react
 from trimtab.forecasting.remedy import Training, fallen_back
 from trimtab.forecasting.state import longest_period
 from trimtab.forecasting.supervised import STEADY, ChangeCause, DriftPhase, DriftState, ModelChange, Supervised, noted
-from trimtab.forecasting.widening import widened, widening_after
 
 __all__ = ["ChangeCause", "DriftPhase", "DriftState", "LiveAccuracy", "ModelChange", "Supervised", "foresee"]
 
@@ -60,7 +59,6 @@ def foresee(
         period = state.period_seconds if state.fallback == ModelName.SEASONAL_NAIVE else 0.0
         change = state.episode.change if state.episode is not None else series.start
         handed_out = fallen_back(found, series, now, change, period, confidence) or found
-    handed_out = widened(handed_out, state.widening)
     issued = state.champion.issued.issue(found, handed_out, now, series.step_seconds, state.lead_steps, confidence)
     state = replace(state, champion=replace(state.champion, issued=issued), challengers=challengers)
     return handed_out, state
@@ -93,7 +91,6 @@ def _start(
         records=Records.none(),
         judged_until=now,
         usual=math.nan,
-        widening=1.0,
         episode=None,
         drift=STEADY,
         changes=() if previous is None else previous.changes,
@@ -114,7 +111,7 @@ def _shadowed(state: Supervised, one: Contender, series: Series, now: float, hor
 
 
 def _judged(state: Supervised, series: Series, now: float) -> Supervised:
-    """``state`` after the samples that came since the last round: records, detectors, pairs and widening."""
+    """``state`` after the samples that came since the last round: records, detectors and pairs."""
     past = series.between(series.start, now)
     newest = past.last()
     if newest is None or newest[0] <= state.judged_until:
@@ -137,7 +134,6 @@ def _judged(state: Supervised, series: Series, now: float) -> Supervised:
         far=far,
         records=records,
         judged_until=newest[0],
-        widening=widening_after(state.widening, rows[:, 9], records, state.lead_steps, state.confidence),
     )
     return _tested(state, now, strongest, change)
 
