@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from trimtab.analytics.seasonality import seasons
 from trimtab.domain.choices import ForecastModel
 from trimtab.forecasting.forecast import Forecast, NoForecast
 from trimtab.forecasting.supervision import Supervised, foresee
@@ -30,14 +29,11 @@ def assess(inputs: AssessInputs) -> Assessment:
     expected, supervised = _forecast(inputs)
     last = history.load.last()
     finite = history.load.values[np.isfinite(history.load.values)]
-    enough = finite.size >= 8
-    known_seasons = expected.periods if isinstance(expected, Forecast) else seasons(history.load) if enough else ()
     found = Assessment(
         quality=quality,
         objectives=states,
         breached=tuple(state.name for state in states if state.state == "Violated"),
         unknown=tuple(state.name for state in states if state.state == "Unknown"),
-        seasons=known_seasons,
         forecast=expected,
         known=replace(before, supervised=supervised, learned=learned) if before else Known(supervised, learned),
         curves=learned.curves,

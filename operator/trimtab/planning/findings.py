@@ -127,7 +127,6 @@ class Assessment:
     breached: tuple[str, ...]
     unknown: tuple[str, ...]
     """Objectives without a fresh value while there is traffic."""
-    seasons: tuple[SeasonFound, ...]
     forecast: Forecast | NoForecast
     curves: dict[str, PerformanceCurve]
     not_learned: dict[str, str]
@@ -142,3 +141,9 @@ class Assessment:
     """To be handed to the next round."""
     insights: Insights | None = None
     """None where the workload or its data are not there."""
+
+    @property
+    def seasons(self) -> tuple[SeasonFound, ...]:
+        """Seasons of the demand: all that were looked for, else those that the forecast goes by."""
+        looked_for = self.insights.patterns.seasons if self.insights is not None else ()
+        return looked_for or (self.forecast.periods if isinstance(self.forecast, Forecast) else ())

@@ -8,7 +8,6 @@ from typing import Final, Literal
 
 from trimtab.adapters.signals_requests import objective_name
 from trimtab.analytics.quality import DataProblem
-from trimtab.analytics.seasonality import SeasonFound
 from trimtab.domain.choices import Mode
 from trimtab.domain.fitting import fitted
 from trimtab.domain.objects import Run
@@ -29,7 +28,6 @@ from trimtab.domain.status import (
 from trimtab.domain.units import format_duration, format_number
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning import changes as fields
-from trimtab.planning.findings import Assessment
 from trimtab.planning.options import monthly_cost
 from trimtab.planning.plans import Proposal
 from trimtab.planning.rightsizing import requested
@@ -80,7 +78,7 @@ def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Pol
         "objectives": list(assessment.objectives),
         "seasonality": [
             Season(period=format_duration(round(one.period_seconds)), strength_percent=round(one.strength_percent))
-            for one in _seasons(assessment)[:4]
+            for one in assessment.seasons[:4]
         ],
         "forecast": _forecast(situation),
         "operating_point": _point(situation),
@@ -236,12 +234,6 @@ def _unknown_text(situation: Situation, unknown: list[str]) -> str:
     """Which objectives have no fresh value, and why where it is known."""
     failures = [situation.failures.get(objective_name(name), "") for name in unknown]
     return "; ".join([f"no fresh value of {', '.join(unknown)}", *filter(None, failures)])
-
-
-def _seasons(assessment: Assessment) -> tuple[SeasonFound, ...]:
-    """All that were looked for, else those that the forecast goes by."""
-    looked_for = assessment.insights.patterns.seasons if assessment.insights is not None else ()
-    return looked_for or assessment.seasons
 
 
 def _insights(situation: Situation) -> dict[str, object]:
