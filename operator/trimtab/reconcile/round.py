@@ -188,8 +188,8 @@ class Reconciler:
             runs=situation.runs,
         )
         status = compose(situation, outcome, remembered.status)
-        await announce(services, situation, outcome, remembered, status)
         self._note(situation)
+        await announce(services, situation, outcome, remembered, status)
         if self._is_to_write(situation.spec, remembered, status):
             await self._write(situation.policy, remembered, status)
 

@@ -13,7 +13,7 @@ from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.status import OperatingPoint, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning.capacity import Capacity, capacities, capacity, effective_capacity, strategy_of
-from trimtab.planning.findings import Assessment
+from trimtab.planning.findings import Assessment, Known
 from trimtab.planning.options import Demand, PlanInputs
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.strategies import STRATEGIES, Strategy
@@ -47,8 +47,12 @@ class Situation:
 
     @property
     def without_samples(self) -> Situation:
-        """The same without the samples, which a plan does not look at: small enough to be sent to a worker."""
-        return replace(self, history=without_samples(self.history))
+        """The same without samples, detectors and what people are told, which a plan does not look at: small enough to
+        be sent to a worker.
+        """
+        known = Known(None, self.assessment.known.learned)
+        assessment = replace(self.assessment, known=known, insights=None)
+        return replace(self, history=without_samples(self.history), assessment=assessment)
 
     def with_runs(self, runs: tuple[Run, ...]) -> Situation:
         """The same with runs as they are now."""
