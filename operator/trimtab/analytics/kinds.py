@@ -64,8 +64,9 @@ def classify(stretch: Stretch) -> AnomalyKind:
 
     Flat lines and lost order are Collective by the chart that found them, and so are alternating samples, a missing
     season, and samples of which none is beyond 2 sigma. Then, in this order: neighbours that differ far more than
-    usual (VarianceChange); a core of up to 7 samples (Spike, Dip, or Contextual where the value is usual at another
-    phase); a deviation that grows (TrendChange); values of another phase (Contextual); an offset (LevelShift).
+    usual around no clear offset (VarianceChange); a core of up to 7 samples (Spike, Dip, or Contextual where the value
+    is usual at another phase); a deviation that grows (TrendChange); values of another phase (Contextual); an offset
+    (LevelShift).
     """
     kinds = AnomalyKind
     away, count = stretch.deviations, stretch.deviations.size
@@ -79,8 +80,8 @@ def classify(stretch: Stretch) -> AnomalyKind:
         return kinds.COLLECTIVE
     if count >= SHORT and (season_lost(stretch) or alternates(away)):
         return kinds.COLLECTIVE
-    wild = stretch.sign is Sign.WILD and not aside
-    if wild or (count >= SHORT and _restless(away, stretch.persistence)):
+    wild = stretch.sign is Sign.WILD or (count >= SHORT and _restless(away, stretch.persistence))
+    if wild and not aside:  # noise in proportion grows with a shift, and is still that of a shift
         return kinds.VARIANCE_CHANGE
     if float(np.abs(away).max()) < USUAL:
         return kinds.COLLECTIVE
