@@ -30,7 +30,7 @@ GAUGES: Final[dict[str, tuple[str, str]]] = {
     "seconds_to_breach": ("Time until a breach is expected; absent without an early warning", "objective"),
     "error_budget_remaining_percent": ("Share of the error budget that is left", "objective"),
     "error_budget_burn_rate": (
-        "Speed at which the budget is spent over an hour; 1 lasts one window",
+        "Speed at which the budget is spent over about an hour; 1 lasts one window",
         "objective",
     ),
     "advised_monthly_saving": ("Saving a month that is advised, by kind of advice", "kind"),

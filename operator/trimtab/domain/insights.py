@@ -100,7 +100,7 @@ class BudgetState(StatusModel):
     covered_percent: int
     """Share of the window that data were seen for."""
     burn_rate: Number = ""
-    """Rate at which the budget is spent over the last hour; 1 spends it in exactly one window."""
+    """Rate at which the budget is spent over about the last hour; 1 spends it in exactly one window."""
     alert: Literal["None", "Ticket", "Page"] = "None"
     """What the burn rates call for."""
     message: Phrase = ""

@@ -196,12 +196,7 @@ def figures(found: Insights, supervised: Supervised | None) -> dict[str, dict[st
         "anomalies_active": {one.value: float(sum(a.severity is one for a in active)) for one in Severity},
         "seconds_to_breach": {one.objective: one.seconds_to_breach for one in outlook.warnings},
         "error_budget_remaining_percent": {one.objective: one.remaining_percent for one in outlook.budgets},
-        "error_budget_burn_rate": {
-            one.objective: rate.rate
-            for one in outlook.budgets
-            for rate in one.burn_rates
-            if rate.window_seconds == _HOUR
-        },
+        "error_budget_burn_rate": {one.objective: _about_an_hour(one) for one in outlook.budgets},
         "advised_monthly_saving": {},
     }
     for one in found.advice:
@@ -216,10 +211,9 @@ def figures(found: Insights, supervised: Supervised | None) -> dict[str, dict[st
         }
     if isinstance(outlook.performance, Performance):
         shown["performance_score"] = {"": float(outlook.performance.score)}
-    if supervised is not None:
-        drifted = supervised.drift.state is not DriftPhase.NONE and supervised.drift.kind is not None
-        kind = supervised.drift.kind.value if supervised.drift.kind is not None else ""
-        shown["forecast_drifted"] = {kind: 1.0} if drifted else {}
+    drift = supervised.drift if supervised is not None else None
+    if drift is not None and drift.kind is not None and drift.state is not DriftPhase.NONE:
+        shown["forecast_drifted"] = {drift.kind.value: 1.0}
     return shown
 
 
@@ -245,7 +239,7 @@ def budgets_of(outlook: Outlook) -> list[BudgetState]:
             target_percent=format_number(one.target_percent),
             remaining_percent=f"{one.remaining_percent:.0f}",
             covered_percent=one.covered_percent,
-            burn_rate=f"{rate:.1f}" if math.isfinite(rate := _an_hour(one)) else "",
+            burn_rate=f"{rate:.1f}" if math.isfinite(rate := _about_an_hour(one)) else "",
             alert=one.alert.value,
             message=one.message,
         )
@@ -253,9 +247,10 @@ def budgets_of(outlook: Outlook) -> list[BudgetState]:
     ]
 
 
-def _an_hour(budget: ErrorBudget) -> float:
-    """Burn rate over an hour; NaN where it is not known."""
-    return next((rate.rate for rate in budget.burn_rates if rate.window_seconds == _HOUR), math.nan)
+def _about_an_hour(budget: ErrorBudget) -> float:
+    """Burn rate over the window nearest to an hour, as windows scale with that of the SLO; NaN where none is known."""
+    nearest = min(budget.burn_rates, key=lambda one: abs(one.window_seconds - _HOUR), default=None)
+    return nearest.rate if nearest is not None else math.nan
 
 
 def reliability_of(found: Reliability | NoReliability) -> ScoreState | None:

@@ -73,12 +73,12 @@ class Situation:
     @property
     def kept_run(self) -> Run | None:
         """The run that made the present operating point: the newest that was kept and not undone."""
-        return kept_among(self.runs)
+        return _kept_among(self.runs)
 
     @property
     def trial_run(self) -> Run | None:
         """The run whose change is on the workload and not yet proven."""
-        return trial_among(self.runs)
+        return _trial_among(self.runs)
 
     @property
     def active_run(self) -> Run | None:
@@ -143,7 +143,7 @@ class Situation:
         )
 
 
-def kept_among(runs: tuple[Run, ...]) -> Run | None:
+def _kept_among(runs: tuple[Run, ...]) -> Run | None:
     """The newest run that was kept and not undone."""
     kept = [
         run
@@ -153,21 +153,21 @@ def kept_among(runs: tuple[Run, ...]) -> Run | None:
     return max(kept, key=lambda run: run.status.applied.at if run.status.applied else 0.0, default=None)
 
 
-def trial_among(runs: tuple[Run, ...]) -> Run | None:
+def _trial_among(runs: tuple[Run, ...]) -> Run | None:
     """The run whose change is on the workload and not yet proven."""
     return next((run for run in runs if run.phase.unproven and run.status.verdict is None), None)
 
 
 def point_of(runs: tuple[Run, ...]) -> OperatingPoint:
     """The operating point that holds now: that of the trial, else of the run that was kept, else as found."""
-    trial = trial_among(runs)
+    trial = _trial_among(runs)
     if trial is not None and trial.status.plan is not None and trial.phase is not Phase.APPLYING:
         return trial.status.plan.trial_point
     return _proven_point(runs)
 
 
 def _proven_point(runs: tuple[Run, ...]) -> OperatingPoint:
-    kept = kept_among(runs)
+    kept = _kept_among(runs)
     if kept is None or kept.status.plan is None or kept.status.applied is None:
         return OperatingPoint()
     update = {"from_": kept.name, "since": kept.status.applied.at}
