@@ -17,10 +17,8 @@ from trimtab.domain.units import format_cpu, format_memory
 from trimtab.planning.advice import Advice, AdviceKind, RecommendInputs, confidence, span_text
 from trimtab.planning.changes import amount
 from trimtab.planning.options import monthly_cost
-from trimtab.planning.rightsizing import policy_for
+from trimtab.planning.rightsizing import CPU_MARGIN, bounded, on_cpu_grid, policy_for
 
-CPU_MARGIN: Final = 1.15
-_GRID_CORES: Final = 0.01
 _DAY: Final = 86400.0
 _CPU_SECONDS, _MEMORY_SECONDS = _DAY, 3 * _DAY
 """History behind a full confidence."""
@@ -66,7 +64,7 @@ def _container(inputs: RecommendInputs, size: ContainerSize) -> _Container:
     cpu = cpu if 0.0 <= cpu <= LARGEST_MAGNITUDE else math.nan
     peak = peak if 0.0 < peak <= LARGEST_MAGNITUDE else math.nan
     lowest, highest = _bounds(inputs, size.name)
-    grid = math.ceil(cpu * CPU_MARGIN / _GRID_CORES - 1e-9) * _GRID_CORES if math.isfinite(cpu) else math.nan
+    cpu_wanted = on_cpu_grid(cpu * CPU_MARGIN) if math.isfinite(cpu) else math.nan
     return _Container(
         size=size,
         cpu_used=cpu,
@@ -75,8 +73,8 @@ def _container(inputs: RecommendInputs, size: ContainerSize) -> _Container:
         cpu_limit=amount(size.limits.cpu),
         memory_request=amount(size.requests.memory) or amount(size.limits.memory),
         memory_limit=amount(size.limits.memory),
-        cpu_wanted=_within(max(grid, _GRID_CORES), lowest.cpu, highest.cpu),
-        memory_wanted=_within(peak * (1.0 + inputs.strategy.memory_margin), lowest.memory, highest.memory),
+        cpu_wanted=bounded(cpu_wanted, lowest.cpu, highest.cpu),
+        memory_wanted=bounded(peak * (1.0 + inputs.strategy.memory_margin), lowest.memory, highest.memory),
     )
 
 
@@ -84,12 +82,6 @@ def _bounds(inputs: RecommendInputs, container: str) -> tuple[ResourceAmounts, R
     vertical = inputs.spec.vertical
     policy = policy_for(vertical, container) if vertical is not None else None
     return (policy.min_allowed, policy.max_allowed) if policy is not None else (ResourceAmounts(), ResourceAmounts())
-
-
-def _within(value: float, low: float | None, high: float | None) -> float:
-    if not math.isfinite(value):
-        return math.nan
-    return min(max(value, low if low is not None else 0.0), high if high is not None else math.inf)
 
 
 def _unset(inputs: RecommendInputs, one: _Container) -> Iterator[Advice]:
@@ -138,7 +130,7 @@ def _throttling(inputs: RecommendInputs, one: _Container) -> Iterator[Advice]:
     share = one.cpu_used / one.cpu_limit if one.cpu_limit > 0.0 else 0.0
     if not share >= (_THROTTLED_STILL if inputs.kept(kind, name) else _THROTTLED):
         return
-    limit = _on_grid(one.cpu_used / _ROOMY)
+    limit = on_cpu_grid(one.cpu_used / _ROOMY)
     request = max(one.cpu_wanted, one.cpu_request)
     saving = -_price(inputs, request - one.cpu_request, 0.0)
     severity = Severity.CRITICAL if share >= _THROTTLED_BADLY and inputs.broken else Severity.WARNING
@@ -169,7 +161,7 @@ def _cpu(inputs: RecommendInputs, one: _Container) -> Iterator[Advice]:
     change = wanted / request - 1.0
     if change > (_INNER if inputs.kept(AdviceKind.RAISE_CPU_REQUEST, name) else _OUTER):
         short = one.cpu_used > request
-        limit = {"cpu": format_cpu(_on_grid(wanted / _ROOMY))} if 0.0 < one.cpu_limit < wanted else {}
+        limit = {"cpu": format_cpu(on_cpu_grid(wanted / _ROOMY))} if 0.0 < one.cpu_limit < wanted else {}
         yield Advice(
             AdviceKind.RAISE_CPU_REQUEST,
             name,
@@ -262,10 +254,6 @@ def _memory(inputs: RecommendInputs, one: _Container) -> Iterator[Advice]:
             confidence(series, _MEMORY_SECONDS),
             _patch(inputs, name, requests={"memory": format_memory(wanted)}),
         )
-
-
-def _on_grid(cores: float) -> float:
-    return max(_GRID_CORES, math.ceil(cores / _GRID_CORES - 1e-9) * _GRID_CORES)
 
 
 def _price(inputs: RecommendInputs, cores: float, size_bytes: float) -> float:

@@ -13,7 +13,8 @@ from trimtab.domain.units import format_cpu, format_memory
 from trimtab.planning.changes import amount
 
 _GRID_CORES: Final = 0.01
-_CPU_QUANTILE_MARGIN: Final = 1.15
+CPU_MARGIN: Final = 1.15
+"""Request over the 95th percentile of what is used."""
 _MEMORY_DEADBAND: Final = 0.10
 _SCALES: Final = tuple(round(0.40 + 0.05 * index, 2) for index in range(33))  # 0.40 to 2.00
 
@@ -130,22 +131,22 @@ def _cpu_sizes(
     if policy.controlled_values is ControlledValues.REQUESTS_ONLY:
         if usage is None or not math.isfinite(usage.cpu_p95_cores):
             return []
-        wanted = [usage.cpu_p95_cores * _CPU_QUANTILE_MARGIN]
+        wanted = [usage.cpu_p95_cores * CPU_MARGIN]
     else:
         wanted = [request * scale for scale in _SCALES if scale != 1.0]
     sizes = []
     for cores in wanted:
-        bounded = _bounded(_on_grid(cores), policy.min_allowed.cpu, policy.max_allowed.cpu)
-        bounded = min(max(bounded, request * (1 - max_step)), request * (1 + max_step))
+        sized = bounded(on_cpu_grid(cores), policy.min_allowed.cpu, policy.max_allowed.cpu)
+        sized = min(max(sized, request * (1 - max_step)), request * (1 + max_step))
         limit = amount(size.limits.cpu)
         keep_limit = policy.controlled_values is ControlledValues.REQUESTS_ONLY or not limit
-        new_limit = size.limits.cpu if keep_limit else format_cpu(limit * bounded / request)
+        new_limit = size.limits.cpu if keep_limit else format_cpu(limit * sized / request)
         if keep_limit and limit:
-            bounded = min(bounded, limit)
+            sized = min(sized, limit)
         sizes.append(
             size.model_copy(
                 update={
-                    "requests": Amounts(cpu=format_cpu(bounded), memory=size.requests.memory),
+                    "requests": Amounts(cpu=format_cpu(sized), memory=size.requests.memory),
                     "limits": Amounts(cpu=new_limit, memory=size.limits.memory),
                 }
             )
@@ -171,7 +172,7 @@ def _memory(
     if used is None or not math.isfinite(used.memory_peak_bytes) or used.memory_peak_bytes <= 0:
         return size
     floor = used.memory_peak_bytes * (1 + margin)
-    wanted = _bounded(floor, policy.min_allowed.memory, policy.max_allowed.memory)
+    wanted = bounded(floor, policy.min_allowed.memory, policy.max_allowed.memory)
     wanted = min(max(wanted, request * (1 - max_step)), request * (1 + max_step))
     if abs(wanted / request - 1) < _MEMORY_DEADBAND:
         return size
@@ -188,9 +189,11 @@ def _memory(
     )
 
 
-def _bounded(value: float, low: float | None, high: float | None) -> float:
+def bounded(value: float, low: float | None, high: float | None) -> float:
+    """``value`` within bounds, of which each may be missing; NaN stays NaN."""
     return min(max(value, low if low is not None else 0.0), high if high is not None else math.inf)
 
 
-def _on_grid(cores: float) -> float:
+def on_cpu_grid(cores: float) -> float:
+    """Cores rounded up to 10 millicores, and at least that."""
     return max(_GRID_CORES, math.ceil(cores / _GRID_CORES - 1e-9) * _GRID_CORES)
