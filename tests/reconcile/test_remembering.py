@@ -27,6 +27,7 @@ from trimtab.domain.objects import Policy
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import Series
 from trimtab.domain.status import PolicyStatus
+from trimtab.forecasting.supervised import ChangeCause, ModelChange
 from trimtab.planning.assessment import assess
 from trimtab.planning.findings import AssessInputs, Known, Running
 from trimtab.reconcile import stored as stored_module
@@ -263,20 +264,13 @@ async def test_policies_that_one_operator_does_not_see_stay(world: World) -> Non
     assert wide.memory["uid-b"].known is not None
 
 
-@dataclass(frozen=True)
-class Change:
-    at: float
-    from_: str
-    to: str
-    reason: str
-
-
 async def test_anomalies_and_changes_wait_for_a_store_that_is_away(world: World) -> None:
     world.file.mkdir()
     life = world.start()
     spike = Anomaly("load", AnomalyKind.SPIKE, Severity.WARNING, START, None, 9.0, 1.0, 0.99, "9 where 1 was due")
     life.remembering.anomalies_seen(policy(), [spike])
-    life.remembering.models_changed(policy(), [Change(START, "LastValue", "SeasonalNaive", "a season shows")])
+    replaced = ModelChange(START, "LastValue", "SeasonalNaive", "a season shows", ChangeCause.SELECTION)
+    life.remembering.models_changed(policy(), [replaced])
     await life.round(policy())
     ended = replace(spike, end=START + 60)
     life.remembering.anomalies_seen(policy(), [ended])

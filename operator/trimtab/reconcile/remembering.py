@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -19,6 +19,7 @@ from trimtab.adapters.store import Store, StoreError
 from trimtab.adapters.store_rows import Batch, ModelChange, PolicyRef
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.domain.objects import Policy
+from trimtab.forecasting import supervised
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.stored import READINGS, Restored, changed_samples, encoded, restored
@@ -31,26 +32,6 @@ _SEEN_SECONDS: Final = 3600.0
 _MOST_WAITING: Final = 10_000
 """Anomalies and changes that wait for a store that cannot be used; the oldest go."""
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-
-class Changed(Protocol):
-    """A change of the model that forecasts."""
-
-    @property
-    def at(self) -> float:
-        """Unix seconds."""
-
-    @property
-    def from_(self) -> str:
-        """The model before."""
-
-    @property
-    def to(self) -> str:
-        """The model after."""
-
-    @property
-    def reason(self) -> str:
-        """Why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +65,7 @@ class Remembering:
         """Anomalies that began, or that are over now: the later word on one replaces the earlier."""
         self._anomalies.extend((_ref(policy), one) for one in found)
 
-    def models_changed(self, policy: Policy, changes: Iterable[Changed]) -> None:
+    def models_changed(self, policy: Policy, changes: Iterable[supervised.ModelChange]) -> None:
         """Changes of the model that forecasts a policy's demand; one of the same time is told once."""
         self._changes.extend(
             (_ref(policy), ModelChange(one.at, str(one.from_), str(one.to), one.reason)) for one in changes
