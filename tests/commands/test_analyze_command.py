@@ -147,6 +147,7 @@ def test_a_file_that_cannot_be_written_is_one_line(run: Run, asked: Survey, tmp_
         pytest.param((*URL, "--label", "eu"), "--label", id="label"),
         pytest.param((*URL, "--format", "pdf"), "--format", id="format"),
         pytest.param((*URL, "--until", "soon"), "--until", id="until"),
+        pytest.param((*URL, "--until", "nan"), "--until", id="until no number"),
         pytest.param((*URL, "--sensitivity", "Max"), "--sensitivity", id="sensitivity"),
     ],
 )

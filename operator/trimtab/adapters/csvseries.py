@@ -77,6 +77,23 @@ def parse_csv(lines: Iterable[str], step_seconds: float | None = None) -> CsvSer
     return CsvSeries(Series(start, step, grid), times, values, places, name)
 
 
+def read_time(text: str) -> float | None:
+    """Unix seconds of a time, as a number (milliseconds too) or ISO 8601, in UTC without a zone; None for others.
+
+    >>> read_time("1700000000000"), read_time("2023-11-14T22:13:20"), read_time("soon")
+    (1700000000.0, 1700000000.0, None)
+    """
+    if _NUMBER.fullmatch(text):
+        seconds = float(text)
+        seconds = seconds / 1000.0 if abs(seconds) >= _MILLISECONDS_FROM else seconds
+        return seconds if abs(seconds) < _MILLISECONDS_FROM else None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
 def _rows(lines: Iterable[str]) -> tuple[FloatArray, FloatArray, str]:
     """Times and values of all rows, and the name of the values' column."""
     times: list[float] = []
@@ -91,7 +108,7 @@ def _rows(lines: Iterable[str]) -> tuple[FloatArray, FloatArray, str]:
         cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator))]
         if not headed and not times:
             headed = True
-            if _time(cells[0]) is None and not _is_data(cells):
+            if read_time(cells[0]) is None and not _is_data(cells):
                 columns, name = _header(cells)
                 continue
         times.append(_checked_time(cells, columns[0], number))
@@ -125,7 +142,7 @@ def _cell(cells: Sequence[str], column: int, number: int, name: str) -> str:
 
 def _checked_time(cells: Sequence[str], column: int, number: int) -> float:
     text = _cell(cells, column, number, "time")
-    seconds = _time(text)
+    seconds = read_time(text)
     if seconds is None:
         raise CsvError(
             f"line {number}, column {column + 1} (time): {text[:_SHOWN]!r} is not a time;"
@@ -145,18 +162,6 @@ def _checked_value(cells: Sequence[str], column: int, number: int, name: str) ->
         )
     value = float(text)
     return value if math.isfinite(value) else math.nan
-
-
-def _time(text: str) -> float | None:
-    if _NUMBER.fullmatch(text):
-        seconds = float(text)
-        seconds = seconds / 1000.0 if abs(seconds) >= _MILLISECONDS_FROM else seconds
-        return seconds if abs(seconds) < _MILLISECONDS_FROM else None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _median_step(ordered: FloatArray) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -42,17 +41,14 @@ def seconds(text: str, option: str) -> float:
 
 
 def moment(text: str, option: str) -> float:
-    """Unix seconds of a time, as ISO 8601 (UTC where it has no zone) or a number."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as error:
+    """Unix seconds of a time, as ISO 8601 (UTC where it has no zone) or a number; a usage error names the option."""
+    from trimtab.adapters.csvseries import read_time
+
+    found = read_time(text)
+    if found is None:
         message = f"{text!r} is not a time; write unix seconds or ISO 8601 such as 2026-05-04T10:00:00Z"
-        raise typer.BadParameter(message, param_hint=option) from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        raise typer.BadParameter(message, param_hint=option)
+    return found
 
 
 def read_series(file: str, step: str | None) -> CsvSeries:
