@@ -78,6 +78,17 @@ def test_proportional_errors_make_proportional_widths() -> None:
     assert high == pytest.approx(4 * low)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 7, 300])
+def test_many_quantiles_at_once_are_those_of_each(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    forecasts = rng.uniform(50.0, 150.0, (rows, 9))
+    calibration = calibrate(forecasts * rng.normal(0.0, 0.1, (rows, 9)), forecasts)
+    ahead, leads = np.linspace(50.0, 150.0, 12), np.arange(1.0, 13.0)
+    probabilities = (0.001, 0.3, 0.5, 0.9, 0.9999)
+    each = [calibration.quantile(ahead, leads, q) for q in probabilities]
+    assert calibration.quantiles(ahead, leads, probabilities).tolist() == [one.tolist() for one in each]
+
+
 def test_widths_grow_with_the_lead() -> None:
     rng = np.random.default_rng(5)
     errors = np.cumsum(rng.normal(0, 1, (200, 64)), axis=1)

@@ -60,10 +60,8 @@ def held_out(errors: FloatArray, forecasts: FloatArray) -> tuple[float | None, f
         return None, CHOSEN
     calibration = calibrate(errors[:cut], forecasts[:cut])
     leads = np.tile(np.arange(1.0, steps + 1), len(made))
-    low, high = (
-        calibration.quantile(made.ravel(), leads, q).reshape(made.shape)
-        for q in ((1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0)
-    )
+    ends = calibration.quantiles(made.ravel(), leads, ((1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0))
+    low, high = ends.reshape(2, *made.shape)
     miss = newest[known]
     width = np.where(newest >= 0, high - made, made - low)[known]
     reach = float(np.quantile(np.abs(miss) / np.maximum(width, 1e-300), CONFIDENCE)) if width.any() else 1.0

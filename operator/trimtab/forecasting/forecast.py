@@ -138,12 +138,13 @@ def forecast(
     thinned = thinned.newest(longest_period(state.seasons))
     times = _times(known, now, horizon_seconds)
     mean, leads = _path(thinned, state, times), _leads(thinned, newest[0], times)
+    lower, upper = state.calibration.quantiles(mean, leads, ((1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0))
     return Forecast(
         model=state.model.name.value,
         times=times,
         mean=mean,
-        lower=state.calibration.quantile(mean, leads, (1.0 - confidence) / 2.0),
-        upper=state.calibration.quantile(mean, leads, (1.0 + confidence) / 2.0),
+        lower=lower,
+        upper=upper,
         error_percent_of_naive=state.error_percent_of_naive,
         reason=state.reason,
         reliable=state.reliable,

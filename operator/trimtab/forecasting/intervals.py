@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -46,17 +47,25 @@ class Calibration:
         Above the median it is at least the forecast, below at most; it does not narrow with the lead, and grows with
         ``q``. Raises ValueError unless 0 < q < 1.
         """
-        if not 0.0 < q < 1.0:
-            raise ValueError(f"q must lie between 0 and 1, got {q}")
+        return np.asarray(self.quantiles(forecast, leads, (q,))[0], dtype=np.float64)
+
+    def quantiles(self, forecast: FloatArray, leads: FloatArray, probabilities: Sequence[float]) -> FloatArray:
+        """:meth:`quantile` of each of the ``probabilities`` (q,), shape (q, h)."""
+        for q in probabilities:
+            if not 0.0 < q < 1.0:
+                raise ValueError(f"q must lie between 0 and 1, got {q}")
         if not self.buckets:
-            return np.maximum(forecast, 0.0)
-        sign = 1.0 if q >= 0.5 else -1.0
-        widths = np.array([max(sign * _quantile(bucket, q), 0.0) for bucket in self.buckets])
-        widths = _never_falling(widths, np.array([float(bucket.scores.size) for bucket in self.buckets]))
+            return np.tile(np.maximum(forecast, 0.0), (len(probabilities), 1))
+        normal = NormalDist()
+        standard = [normal.inv_cdf(q) for q in probabilities]
+        signs = np.array([[1.0 if q >= 0.5 else -1.0] for q in probabilities])
+        reach = np.maximum(signs * np.transpose([_quantiles(bucket, standard) for bucket in self.buckets]), 0.0)
+        weights = np.array([float(bucket.scores.size) for bucket in self.buckets])
         middles = np.log([bucket.lead for bucket in self.buckets])
-        width = np.interp(np.log(np.maximum(leads, 1.0)), middles, widths)
-        width *= self.widening
-        return np.maximum(forecast + sign * width * scale_of(forecast, self.mean, self.power), 0.0)
+        place = np.log(np.maximum(leads, 1.0))
+        widths = np.stack([np.interp(place, middles, _never_falling(one, weights)) for one in reach])
+        scale = scale_of(forecast, self.mean, self.power)
+        return np.maximum(forecast + signs * (widths * self.widening) * scale, 0.0)
 
 
 def calibrate(errors: FloatArray, forecasts: FloatArray) -> Calibration:
@@ -121,22 +130,30 @@ def _independent(block: FloatArray) -> float:
     return max(3.0, column.size * (1.0 - correlation) / (1.0 + correlation))
 
 
-def _quantile(bucket: Bucket, q: float) -> float:
-    """Quantile of the scores, drawn on past the outermost one, and widened when they are few."""
-    normal = NormalDist()
-    count = bucket.scores.size
-    wanted = normal.inv_cdf(q)
+def _quantiles(bucket: Bucket, standard: Sequence[float]) -> list[float]:
+    """Quantiles of the scores, drawn on past the outermost ones, and widened when they are few.
+
+    ``standard`` are those of the standard normal distribution. Plain numbers: arrays cost more at a few dozen.
+    """
+    normal, count = NormalDist(), bucket.scores.size
     freedom = max(bucket.independent - 1.0, 2.0)
-    wanted *= 1.0 + (wanted**2 + 1.0) / (4.0 * freedom)
-    if count == 1:
-        return float(bucket.scores[0]) * abs(wanted)
-    places = np.array([normal.inv_cdf((rank + 1.0) / (count + 1.0)) for rank in (0, count - 1)])
-    if wanted <= places[0]:
-        return float(bucket.scores[0]) * wanted / float(places[0])
-    if wanted >= places[1]:
-        return float(bucket.scores[-1]) * wanted / float(places[1])
-    rank = normal.cdf(wanted) * (count + 1.0) - 1.0
-    return float(np.interp(rank, np.arange(count), bucket.scores))
+    first, last = (normal.inv_cdf((rank + 1.0) / (count + 1.0)) for rank in (0, count - 1))
+    lowest, highest = float(bucket.scores[0]), float(bucket.scores[-1])
+    found = []
+    for score in standard:
+        wanted = score * (1.0 + (score**2 + 1.0) / (4.0 * freedom))
+        if count == 1:
+            found.append(lowest * abs(wanted))
+        elif wanted <= first:
+            found.append(lowest * wanted / first)
+        elif wanted >= last:
+            found.append(highest * wanted / last)
+        else:
+            rank = normal.cdf(wanted) * (count + 1.0) - 1.0
+            left = min(int(rank), count - 2)
+            below, above = float(bucket.scores[left]), float(bucket.scores[left + 1])
+            found.append((above - below) * (rank - left) + below)
+    return found
 
 
 def _never_falling(widths: FloatArray, weights: FloatArray) -> FloatArray:

@@ -75,8 +75,7 @@ def sample(
     for step, kept in enumerate(keep.tolist()):
         rest[:, step + 1] = kept * rest[:, step] + np.sqrt(1.0 - kept**2) * rest[:, step + 1]
     normal = np.sqrt(law.steady) * level + np.sqrt(1.0 - law.steady) * rest
-    cdf = NormalDist().cdf
-    table = np.stack([calibration.quantile(forecast, leads, cdf(knot)) for knot in KNOTS])
+    table = calibration.quantiles(forecast, leads, [NormalDist().cdf(knot) for knot in KNOTS.tolist()])
     place = np.clip((normal - KNOTS[0]) / (KNOTS[1] - KNOTS[0]), 0.0, KNOTS.size - 1.000001)
     left = place.astype(np.intp)
     column = np.arange(forecast.size)

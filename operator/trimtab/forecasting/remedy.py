@@ -232,13 +232,14 @@ def fallen_back(
     outcome = np.where(place < len(known), known.values[np.minimum(place, len(known) - 1)], np.nan)
     calibration = calibrate(outcome - paths, np.nan_to_num(paths))
     leads = np.maximum((champion.times - now) / known.step_seconds, 1.0)
+    lower, upper = calibration.quantiles(mean, leads, ((1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0))
     name = ModelName.SEASONAL_NAIVE if period_seconds else ModelName.LAST_VALUE
     return replace(
         champion,
         model=name.value,
         mean=mean,
-        lower=calibration.quantile(mean, leads, (1.0 - confidence) / 2.0),
-        upper=calibration.quantile(mean, leads, (1.0 + confidence) / 2.0),
+        lower=lower,
+        upper=upper,
         reason=f"{name.value} stands in since the demand drifted: it erred less than {champion.model} lately",
         state=replace(champion.state, calibration=calibration),
         leads=leads,
