@@ -132,6 +132,11 @@ class RecommendInputs:
     """Keys of the advice of the round before, which stays until its cause is clearly gone."""
 
     @property
+    def name(self) -> str:
+        """Name of the workload."""
+        return self.target.rpartition("/")[2]
+
+    @property
     def strategy(self) -> Strategy:
         """The policy's strategy."""
         return STRATEGIES[self.spec.strategy]

@@ -30,11 +30,18 @@ class Need:
     replicas: float
     """Replicas for it with headroom, not rounded."""
     source: str
+    foreseen: float
+    """Peak of the forecast; NaN without a reliable one."""
 
     @property
     def rounded(self) -> int:
         """Whole replicas."""
-        return math.ceil(self.replicas - 1e-9)
+        return whole(self.replicas)
+
+
+def whole(replicas: float) -> int:
+    """Whole replicas that are enough."""
+    return math.ceil(replicas - 1e-9)
 
 
 def carried(inputs: RecommendInputs) -> float:
@@ -58,15 +65,15 @@ def needed(inputs: RecommendInputs) -> Need | None:
     found: list[tuple[float, str]] = []
     if peaks.size:
         found.append((float(np.quantile(peaks, quantile)), f"the {100 * quantile:.0f} % quantile of the daily peaks"))
-    ahead = inputs.forecast
-    if isinstance(ahead, Forecast) and ahead.reliable and ahead.times.size:
-        peak, _ = ahead.peak(float(ahead.times[-1]), quantile)
-        found.append((peak, f"the {100 * quantile:.0f} % quantile of the peak foreseen"))
+    foreseen, ahead = math.nan, inputs.forecast
+    if isinstance(ahead, Forecast) and ahead.reliable:
+        foreseen, _ = ahead.peak(float(ahead.times[-1]), quantile)
+        found.append((foreseen, f"the {100 * quantile:.0f} % quantile of the peak foreseen"))
     found = [(peak, source) for peak, source in found if math.isfinite(peak) and peak >= 0.0]
     if not found:
         return None
     peak, source = max(found)
-    return Need(peak, replicas_for(inputs, peak), f"{source} over {span_text(load)}")
+    return Need(peak, replicas_for(inputs, peak), f"{source} over {span_text(load)}", foreseen)
 
 
 def _daily_peaks(inputs: RecommendInputs) -> FloatArray:

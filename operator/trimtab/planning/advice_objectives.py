@@ -48,7 +48,6 @@ def objective_advice(inputs: RecommendInputs) -> Iterator[Advice]:
 
 
 def _none_set(inputs: RecommendInputs) -> Advice:
-    name = inputs.target.partition("/")[2] or inputs.target
     return Advice(
         AdviceKind.SET_OBJECTIVE,
         "",
@@ -59,7 +58,7 @@ def _none_set(inputs: RecommendInputs) -> Advice:
         "Changes are proved against it, and undone when it breaks. The cost stays as it is.",
         0.0,
         90,
-        f"spec.objectives of a PerformancePolicy for {name}, such as"
+        f"spec.objectives of a PerformancePolicy for {inputs.name}, such as"
         " - {name: latency-p99, query: 'histogram_quantile(0.99, …)', max: 250m}",
     )
 

@@ -10,7 +10,6 @@ import numpy as np
 from trimtab.analytics.quality import LARGEST_MAGNITUDE
 from trimtab.domain.choices import Severity
 from trimtab.domain.units import format_duration, format_number
-from trimtab.forecasting.forecast import Forecast
 from trimtab.planning.advice import Advice, AdviceKind, RecommendInputs, span_text
 from trimtab.planning.advice_capacity import (
     DAY,
@@ -23,6 +22,7 @@ from trimtab.planning.advice_capacity import (
     scale_command,
     scaled_already,
     sureness,
+    whole,
 )
 
 _STRONG_SEASON, _LEAST_SAVED, _STILL_SAVED = 30, 0.10, 0.05
@@ -44,11 +44,11 @@ def replica_advice(inputs: RecommendInputs) -> Iterator[Advice]:
             yield from _following(inputs)
 
 
-def _floor(inputs: RecommendInputs) -> int:
-    """Replicas below which nothing is advised; two stay two."""
+def _least(inputs: RecommendInputs) -> int:
+    """Replicas below which the policy and its strategy never go."""
     horizontal = inputs.spec.horizontal
     least = horizontal.min_replicas if inputs.managed and horizontal is not None else 1
-    return max(least, inputs.strategy.min_replicas, min(inputs.replicas, 2), 1)
+    return max(least, inputs.strategy.min_replicas)
 
 
 def _single(inputs: RecommendInputs) -> Iterator[Advice]:
@@ -97,7 +97,7 @@ def _too_few(inputs: RecommendInputs, need: Need) -> Iterator[Advice]:
 
 
 def _too_many(inputs: RecommendInputs, need: Need) -> Iterator[Advice]:
-    target = max(need.rounded, _floor(inputs))
+    target = max(need.rounded, _least(inputs), min(inputs.replicas, 2))  # two stay two
     spare = (inputs.replicas - 1) - need.replicas
     band = 0.0 if inputs.kept(AdviceKind.TOO_MANY_REPLICAS) else _ROOM
     if target >= inputs.replicas or not spare >= band:
@@ -127,10 +127,9 @@ def _ceiling(inputs: RecommendInputs, need: Need) -> Iterator[Advice]:
     most = horizontal.max_replicas
     last = inputs.history.load.last()
     now = replicas_for(inputs, last[1]) if last is not None else 0.0
-    ahead = inputs.forecast
-    if isinstance(ahead, Forecast) and ahead.reliable and ahead.times.size:
-        now = max(now, replicas_for(inputs, ahead.peak(float(ahead.times[-1]), inputs.strategy.demand_quantile)[0]))
-    wanted = max(need.rounded, math.ceil(now - 1e-9))
+    if math.isfinite(need.foreseen):
+        now = max(now, replicas_for(inputs, need.foreseen))
+    wanted = max(need.rounded, whole(now))
     saving = -inputs.pods_cost(max(wanted - most, 0))
     how = f"spec.horizontal.maxReplicas: {wanted}"
     evidence = f"Peak: {need.source}; {carried_text(inputs)}; maxReplicas is {most}."
@@ -140,7 +139,7 @@ def _ceiling(inputs: RecommendInputs, need: Need) -> Iterator[Advice]:
             "",
             Severity.CRITICAL if inputs.broken else Severity.WARNING,
             f"Raise maxReplicas from {most} to {wanted}",
-            f"All {most} replicas that are allowed run, and the demand seen or foreseen needs {math.ceil(now - 1e-9)}.",
+            f"All {most} replicas that are allowed run, and the demand seen or foreseen needs {whole(now)}.",
             evidence,
             f"Replicas can follow the demand again. {inputs.cost_effect(saving)}",
             saving,
@@ -170,9 +169,7 @@ def _following(inputs: RecommendInputs) -> Iterator[Advice]:
     if strongest is None or strongest.strength_percent < _STRONG_SEASON or inputs.replicas < 2 or values.size < 60:
         return
     horizontal = inputs.spec.horizontal
-    least = max(
-        horizontal.min_replicas if inputs.managed and horizontal is not None else 1, inputs.strategy.min_replicas
-    )
+    least = _least(inputs)
     asked = values * (1.0 + inputs.strategy.headroom) / carried(inputs)
     average = float(np.maximum(np.ceil(np.minimum(asked, 1e6) - 1e-9), least).mean())
     saving = inputs.pods_cost(inputs.replicas - average)
@@ -183,9 +180,8 @@ def _following(inputs: RecommendInputs) -> Iterator[Advice]:
         most = max(inputs.replicas, horizontal.max_replicas if horizontal is not None else 1)
         how = f"spec: {{mode: Auto, horizontal: {{minReplicas: {least}, maxReplicas: {most}, follow: true}}}}"
     else:
-        name = inputs.target.partition("/")[2] or inputs.target
         how = (
-            f"a PerformancePolicy for {name} with mode: Auto and horizontal: {{minReplicas: {least},"
+            f"a PerformancePolicy for {inputs.name} with mode: Auto and horizontal: {{minReplicas: {least},"
             f" maxReplicas: {inputs.replicas}, follow: true}}, or an HPA"
         )
     yield Advice(

@@ -21,6 +21,7 @@ from trimtab.planning.advice_capacity import (
     replicas_for,
     scale_command,
     scaled_already,
+    whole,
 )
 
 _LEAST_IDLE_HOURS, _STILL_IDLE_HOURS = 10, 6
@@ -83,7 +84,7 @@ def _set(inputs: RecommendInputs, replicas: int) -> str:
     """What sets the replicas at an hour: the floor where they follow, else the number itself."""
     if not inputs.follows:
         return scale_command(inputs, replicas)
-    name = inputs.policy_name or inputs.target.partition("/")[2]
+    name = inputs.policy_name or inputs.name
     return f"""kubectl patch perf {name} --type merge -p '{{"spec":{{"horizontal":{{"minReplicas":{replicas}}}}}}}'"""
 
 
@@ -101,8 +102,8 @@ def _bursts(inputs: RecommendInputs) -> Iterator[Advice]:
     reliable = isinstance(inputs.forecast, Forecast) and inputs.forecast.reliable
     for burst in found.regular:
         base = burst.peak / (1.0 + burst.height_percent / 100.0)
-        standing = inputs.replicas if not inputs.follows else math.ceil(replicas_for(inputs, base) - 1e-9)
-        wanted = math.ceil(replicas_for(inputs, burst.peak) - 1e-9)
+        standing = inputs.replicas if not inputs.follows else whole(replicas_for(inputs, base))
+        wanted = whole(replicas_for(inputs, burst.peak))
         if wanted <= standing or (inputs.follows and (reliable or startup < 60.0)):
             continue
         yield _ahead_of(inputs, burst, standing, wanted, startup)
