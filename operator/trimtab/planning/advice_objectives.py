@@ -16,6 +16,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_duration, format_number
 from trimtab.planning.advice import Advice, AdviceKind, RecommendInputs, confidence, span_text
 from trimtab.planning.changes import amount
+from trimtab.planning.evidence import beyond, threshold_text
 from trimtab.planning.health_scales import margin
 from trimtab.planning.learning import on_grid
 
@@ -88,7 +89,7 @@ def _without_data(inputs: RecommendInputs, objective: Objective, series: Series 
 def _broken(inputs: RecommendInputs, objective: Objective, series: Series | None) -> Advice:
     last = series.last() if series is not None else None
     value = format_number(last[1]) if last is not None else "unknown"
-    bound = f"{'≤' if objective.max is not None else '≥'} {format_number(objective.threshold)}"
+    bound = threshold_text(objective)
     load, cpu = _load_share(inputs), _cpu_share(inputs)
     shares = [
         text
@@ -154,8 +155,7 @@ def _threshold(inputs: RecommendInputs, objective: Objective, series: Series) ->
     if present.size < _JUDGED_SAMPLES or present.size * series.step_seconds < _JUDGED_SECONDS:
         return
     upper = objective.max is not None
-    over = present > objective.threshold if upper else present < objective.threshold
-    share = float(over.mean())
+    share = float(beyond(objective, present).mean())
     worst = float(np.quantile(present, 0.999 if upper else 0.001))
     room = margin(objective, worst)
     loose, tight = AdviceKind.OBJECTIVE_TOO_LOOSE, AdviceKind.OBJECTIVE_TOO_TIGHT
@@ -230,8 +230,7 @@ def _also_idle(inputs: RecommendInputs, objective: Objective, series: Series) ->
     if both.sum() < _JUDGED_SAMPLES:
         return True
     calm = series.values[both & (load <= np.quantile(load[both], 0.25))]
-    over = calm > objective.threshold if objective.max is not None else calm < objective.threshold
-    return bool(over.mean() >= _TIGHT_STILL)
+    return bool(beyond(objective, calm).mean() >= _TIGHT_STILL)
 
 
 def _cold_starts(inputs: RecommendInputs) -> Iterator[Advice]:

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab.analytics.gaps import BoolArray
 from trimtab.analytics.quality import DataProblem, Quality, plausible
 from trimtab.analytics.quality import assess as assess_quality
 from trimtab.domain.choices import OnNoTraffic
@@ -66,7 +67,7 @@ def objective_state(
 ) -> ObjectiveState:
     """An objective as last seen, judged only on fresh data."""
     series = history.objectives.get(objective.name)
-    threshold = ("≤ " if objective.max is not None else "≥ ") + format_number(objective.threshold)
+    threshold = threshold_text(objective)
     last = series.last() if series is not None else None
     fresh = last is not None and now - last[0] <= spec.guardrails.max_data_age
     if last is not None and fresh:
@@ -77,6 +78,17 @@ def objective_state(
     if idle and objective.on_no_traffic is OnNoTraffic.MET:
         return ObjectiveState(name=objective.name, threshold=threshold, state="NoTraffic")
     return ObjectiveState(name=objective.name, threshold=threshold, state="Unknown")
+
+
+def threshold_text(objective: Objective) -> str:
+    """The threshold with its side."""
+    return f"{'≤' if objective.max is not None else '≥'} {format_number(objective.threshold)}"
+
+
+def beyond(objective: Objective, values: FloatArray) -> BoolArray:
+    """Which values are beyond the threshold, same shape; missing ones are not."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(values > objective.threshold if objective.max is not None else values < objective.threshold)
 
 
 def idle_below(load: Series) -> float:

@@ -16,6 +16,7 @@ from trimtab.domain.choices import Severity
 from trimtab.domain.objectives import Objective
 from trimtab.domain.series import Series
 from trimtab.planning.badness import Badness
+from trimtab.planning.evidence import beyond
 
 Points = Sequence[tuple[float, float]]
 
@@ -96,8 +97,7 @@ def broken_share(objective: Objective, series: Series | None, now: float) -> flo
     values = values[np.isfinite(values)]
     if values.size < 10:
         return math.nan
-    over = values > objective.threshold if objective.max is not None else values < objective.threshold
-    return float(over.mean())
+    return float(beyond(objective, values).mean())
 
 
 def anomalies_score(active: Sequence[Anomaly]) -> float:

@@ -13,6 +13,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.early_warning import BoolArray, Source, in_breach
 from trimtab.forecasting.reliability import ObjectiveMargin
 from trimtab.planning.badness import Badness
+from trimtab.planning.evidence import beyond
 from trimtab.planning.learning import on_grid
 from trimtab.planning.outlook_load import Grid
 from trimtab.planning.outlook_residuals import Background, learn_background, normals, residual_courses
@@ -92,16 +93,13 @@ def objective_ahead(
     logs = residual_courses(previous, recent.times, rest, now, points, series.step_seconds, draws)
     if curve is not None and demand is not None:
         logs = logs + _explained(curve, demand, seed)
-    beyond = logs > bound + 1e-12
-    with np.errstate(invalid="ignore"):
-        values = recent.values[np.isfinite(recent.values)]
-        seen = values > objective.max if objective.max is not None else values < objective.threshold
+    values = recent.values[np.isfinite(recent.values)]
     return ObjectiveAhead(
         objective=objective,
         source=Source.FORECAST if curve else Source.OBJECTIVE,
-        beyond=beyond,
+        beyond=logs > bound + 1e-12,
         margin=_margin(objective, badness, logs - bound),
-        breached=in_breach(seen),
+        breached=in_breach(beyond(objective, values)),
         background=previous,
         horizon_seconds=float(horizon),
     )

@@ -26,11 +26,11 @@ from trimtab.forecasting.early_warning import (
     told,
 )
 from trimtab.forecasting.reliability import Diagram, Issued, judged
+from trimtab.planning.evidence import beyond, idle_below
 from trimtab.planning.learning import on_grid
 from trimtab.planning.outlook_load import Grid
 from trimtab.planning.outlook_objectives import ObjectiveAhead
 
-_NO_TRAFFIC_SHARE = 1e-3
 _BUDGET = "budget/"
 """Before the names of objectives whose budget is watched."""
 
@@ -66,11 +66,10 @@ def error_budgets(
 
 def _idle(objective: Objective, series: Series, load: Series) -> BoolArray:
     """Where no traffic was seen, and that counts as met, shape (n,)."""
-    finite = load.values[np.isfinite(load.values)]
-    if objective.on_no_traffic is not OnNoTraffic.MET or finite.size == 0:
+    if objective.on_no_traffic is not OnNoTraffic.MET:
         return np.zeros(len(series), dtype=np.bool_)
     with np.errstate(invalid="ignore"):
-        return np.asarray(on_grid(series, load) <= _NO_TRAFFIC_SHARE * float(finite.max()))
+        return np.asarray(on_grid(series, load) <= idle_below(load))
 
 
 def holding(one: ObjectiveAhead, points: Grid) -> BoolArray:
@@ -102,18 +101,10 @@ def track_record(
                 continue
             if due <= now < due + horizon:
                 came = series.between(waiting.at + 0.5 * series.step_seconds, waiting.until)
-                held = judged(beyond(objective, came), np.isfinite(came.values))
+                held = judged(beyond(objective, came.values), np.isfinite(came.values))
                 diagram = diagram if held is None else diagram.with_outcome(waiting.probability, held)
         issued[objective.name] = Issued(now, now + horizon, float(holding(one, points).mean()), asked)
     return diagram, issued
-
-
-def beyond(objective: Objective, series: Series) -> BoolArray:
-    """Which samples are beyond the threshold, shape (n,); missing ones are not."""
-    with np.errstate(invalid="ignore"):
-        if objective.max is not None:
-            return np.asarray(series.values > objective.max)
-        return np.asarray(series.values < objective.threshold)
 
 
 def early_warnings(
