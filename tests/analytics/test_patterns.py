@@ -39,7 +39,7 @@ def wave(seed: int) -> FloatArray:
     return 100 + 40 * np.sin(2 * np.pi * TIME / 86_400) + autoregressive(TIME.size, 0.5, 4.0, seed)
 
 
-@pytest.mark.parametrize("module", ["local_time", "bursts", "idle_times", "patterns", "calendar_effects"])
+@pytest.mark.parametrize("module", ["local_time", "runs", "bursts", "idle_times", "patterns", "calendar_effects"])
 def test_examples(module: str) -> None:
     result = doctest.testmod(importlib.import_module(f"trimtab.analytics.{module}"), extraglobs={"np": np})
     assert result.attempted > 0

@@ -20,6 +20,7 @@ from trimtab.analytics.local_time import (
     weekdays_text,
 )
 from trimtab.analytics.no_pattern import NoPattern
+from trimtab.analytics.runs import runs
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_duration, format_number
 
@@ -94,8 +95,8 @@ def bursts(series: Series, zone: tzinfo = UTC) -> Bursts | NoPattern:
     """Bursts over a moving median of six hours (an eighth of the series where that is less), at least 3 of them.
 
     A burst starts 5 robust deviations and 30 % above that baseline and lasts while it is half of that above it; what
-    is longer than half the window is a level and not a burst. Hours are regular when bursts start within half an hour
-    of each other on most of the days of a kind, more often than the rate of bursts makes likely by chance.
+    is longer than half the window is a level and not a burst. Hours are regular when bursts start within an hour of
+    each other on most of the days of a kind, more often than the rate of bursts makes likely by chance.
 
     >>> values = np.full(480, 10.0)
     >>> values[30::120] = 50.0
@@ -117,12 +118,11 @@ def bursts(series: Series, zone: tzinfo = UTC) -> Bursts | NoPattern:
     limit = np.maximum(_SIGMAS * spread, _SHARE * level)
     if not float(limit.max()) > 0.0:
         return NoPattern("the series stands still at zero")
-    runs = _runs(over, limit)
     longest = _window_steps(series) // 2
-    runs = [(low, high) for low, high in runs if high - low <= longest]
-    if len(runs) < FEWEST_BURSTS:
-        return NoPattern(f"{len(runs) or 'no'} bursts; {FEWEST_BURSTS} make a pattern")
-    time_share = sum(high - low for low, high in runs) / len(series)
+    short = [(low, high) for low, high in _above(over, limit) if high - low <= longest]
+    if len(short) < FEWEST_BURSTS:
+        return NoPattern(f"{len(short) or 'no'} bursts; {FEWEST_BURSTS} make a pattern")
+    time_share = sum(high - low for low, high in short) / len(series)
     if time_share > _MOST_TIME:
         return NoPattern(
             f"the series is above its median {100 * time_share:.0f} % of the time: it is rough, not bursty"
@@ -135,7 +135,7 @@ def bursts(series: Series, zone: tzinfo = UTC) -> Bursts | NoPattern:
             float(np.nanmax(values[low:high])),
             float(baseline[low]),
         )
-        for low, high in runs
+        for low, high in short
     ]
     return _told(found, series, zone)
 
@@ -173,13 +173,10 @@ def _baseline(series: Series) -> FloatArray:
     return lined
 
 
-def _runs(over: FloatArray, limit: FloatArray) -> list[tuple[int, int]]:
+def _above(over: FloatArray, limit: FloatArray) -> list[tuple[int, int]]:
     """[low, high) of stretches that are above half the limit and somewhere above all of it; gaps of 2 are bridged."""
-    high = over > limit / 2.0
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], high, [False]]).astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2]
     joined: list[tuple[int, int]] = []
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+    for start, end in runs(over > limit / 2.0):
         if joined and start - joined[-1][1] <= 2:
             joined[-1] = (joined[-1][0], end)
         else:

@@ -19,7 +19,7 @@ from trimtab.analytics.local_time import (
     WEEKDAYS,
     IntArray,
     clock,
-    local_seconds,
+    hours_and_days,
     weekday_of,
 )
 from trimtab.domain.series import FloatArray, Series
@@ -96,14 +96,10 @@ def _hours(series: Series, zone: tzinfo) -> tuple[FloatArray, IntArray]:
     present = np.isfinite(values)
     if not present.any():
         return np.empty((0, 24)), np.empty(0, dtype=np.intp)
-    local = local_seconds(series.times, zone)
-    hour = (local // HOUR_SECONDS).astype(np.intp)
-    first = int(hour[0]) // 24 * 24
-    count = -(-(int(hour[-1]) - first + 1) // 24) * 24
-    seen = np.bincount(hour[present] - first, minlength=count)
-    sums = np.bincount(hour[present] - first, values[present], count)
-    grid = np.where(seen > 0, sums / np.maximum(seen, 1), np.nan).reshape(-1, 24)
-    return grid, np.arange(grid.shape[0]) + first // 24
+    hour, days = hours_and_days(series.times, zone)
+    seen = np.bincount(hour[present], minlength=24 * days.size)
+    sums = np.bincount(hour[present], values[present], 24 * days.size)
+    return np.where(seen > 0, sums / np.maximum(seen, 1), np.nan).reshape(-1, 24), days
 
 
 def _hour_of_day(grid: FloatArray, mean: float, rng: np.random.Generator) -> CalendarEffect | None:

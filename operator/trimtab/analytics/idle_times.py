@@ -15,11 +15,12 @@ from trimtab.analytics.local_time import (
     WEEKDAYS,
     IntArray,
     clock,
-    local_seconds,
+    hours_and_days,
     weekday_of,
     weekdays_text,
 )
 from trimtab.analytics.no_pattern import NoPattern
+from trimtab.analytics.runs import runs
 from trimtab.domain.series import Series
 from trimtab.domain.units import format_duration
 
@@ -95,43 +96,34 @@ def idle_times(series: Series, zone: tzinfo = UTC) -> IdleTimes | NoPattern:
     busy = values[present & (values > 1e-3 * top)]
     below = _IDLE_SHARE * float(np.quantile(busy, 0.75))
     idle = present & (values <= below)
-    runs = _runs(idle, max(_LEAST_STEPS, round(_LEAST_SECONDS / series.step_seconds)))
-    if not runs:
+    least = max(_LEAST_STEPS, round(_LEAST_SECONDS / series.step_seconds))
+    lasting = [(low, high) for low, high in runs(idle) if high - low >= least]
+    if not lasting:
         return NoPattern("the series is never near zero for a quarter of an hour")
     idle = np.zeros(len(series), dtype=bool)
-    for low, high in runs:
+    for low, high in lasting:
         idle[low:high] = True
     step = series.step_seconds
     share = 100.0 * float(idle.sum()) / float(present.sum())
-    longest = max(high - low for low, high in runs) * step
+    longest = max(high - low for low, high in lasting) * step
     hours, days = _regular_hours(series, idle, present, zone)
     schedule = _windows(hours)
     total = sum(len(window.weekdays) * window.hours for window in schedule)
-    spans = tuple((series.start + low * step, series.start + (high - 1) * step) for low, high in runs[-50:])
+    spans = tuple((series.start + low * step, series.start + (high - 1) * step) for low, high in lasting[-50:])
     when = f"regularly {', '.join(window.text for window in schedule)}" if schedule else "at no regular hours"
     message = f"Idle {share:.0f} % of the time, at most {format_duration(round(longest))} in a row, {when}."
     return IdleTimes(below, share, longest, spans, schedule, min(total, WEEK_HOURS), days, message)
 
 
-def _runs(idle: BoolArray, least: int) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], idle, [False]]).astype(np.int8)))
-    return [
-        (low, high) for low, high in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True) if high - low >= least
-    ]
-
-
 def _regular_hours(series: Series, idle: BoolArray, present: BoolArray, zone: tzinfo) -> tuple[BoolArray, int]:
     """(which of the 168 hours of the week, from Monday midnight, are idle regularly; whole days seen)."""
-    local = local_seconds(series.times, zone)
-    hour = (local // HOUR_SECONDS).astype(np.intp)
-    hour -= (first := int(hour[0]) // 24 * 24)
-    count = -(-(int(hour[-1]) + 1) // 24) * 24
+    hour, days = hours_and_days(series.times, zone)
+    count = 24 * days.size
     seen = np.bincount(hour[present], minlength=count).astype(np.float64)
     quiet = np.bincount(hour[idle], minlength=count).astype(np.float64)
     enough = seen >= max(1.0, 0.5 * min(HOUR_SECONDS / series.step_seconds, float(seen.max())))
     is_idle = np.where(enough, quiet >= 0.9 * seen, False).reshape(-1, 24)
     known = enough.reshape(-1, 24)
-    days = np.arange(is_idle.shape[0]) + first // 24
     grid = np.zeros((7, 24), dtype=bool)
     for kind, fewest in _kinds(days, known):
         mine = np.isin(weekday_of(days), kind)
@@ -155,9 +147,10 @@ def _windows(hours: BoolArray) -> tuple[IdleWindow, ...]:
     start = int(np.flatnonzero(~hours)[0])
     turned = np.roll(hours, -start)
     found: dict[tuple[int, int], list[int]] = {}
-    for low, high in _runs(turned, _LEAST_HOURS):
-        begin = (low + start) % WEEK_HOURS
-        found.setdefault((begin % 24, high - low), []).append(begin // 24)
+    for low, high in runs(turned):
+        if high - low >= _LEAST_HOURS:
+            begin = (low + start) % WEEK_HOURS
+            found.setdefault((begin % 24, high - low), []).append(begin // 24)
     return tuple(
         sorted(
             (IdleWindow(tuple(sorted(days)), hour, length) for (hour, length), days in found.items()),

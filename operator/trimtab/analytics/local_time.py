@@ -57,6 +57,18 @@ def local_seconds(times: FloatArray, zone: tzinfo) -> FloatArray:
     return local
 
 
+def hours_and_days(times: FloatArray, zone: tzinfo) -> tuple[IntArray, IntArray]:
+    """(hours since the first local midnight, of ascending ``times`` (n,); local days that they span, since the epoch).
+
+    >>> hours, days = hours_and_days(np.array([82800.0, 90000.0]), UTC)
+    >>> hours.tolist(), days.tolist()
+    ([23, 25], [0, 1])
+    """
+    hours = (local_seconds(times, zone) // HOUR_SECONDS).astype(np.intp)
+    first = int(hours[0]) // 24
+    return hours - 24 * first, np.arange(first, int(hours[-1]) // 24 + 1)
+
+
 def weekday_of(days: IntArray) -> IntArray:
     """Weekday of each day since the epoch, Monday 0."""
     weekday: IntArray = (days - _FIRST_MONDAY) % 7
