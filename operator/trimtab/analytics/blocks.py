@@ -60,10 +60,10 @@ def blocks(series: Series, width: int | None = None) -> Blocks:
     kept = max(0, count - MOST_BLOCKS)
     cut = padded.reshape(count, width)[kept:]
     length = width * series.step_seconds
-    return Blocks(begin + kept * length, length, _medians(cut))
+    return Blocks(begin + kept * length, length, row_medians(cut))
 
 
-def _medians(cut: FloatArray) -> FloatArray:
+def row_medians(cut: FloatArray) -> FloatArray:
     """Median of each row (k, w) of which at least half is present, else NaN."""
     if cut.shape[1] == 1:
         return cut[:, 0].copy()

@@ -51,7 +51,7 @@ def seasons(series: Series, limit: int = MOST_SEASONS) -> tuple[SeasonFound, ...
     filled = bridge(series)
     if filled.known.sum() < SHORTEST_SERIES:
         return ()
-    values = _levelled(filled.values, filled.known)
+    values = levelled(filled.values, filled.known)
     scale = float(np.abs(filled.values).max())
     if float(np.abs(values).max()) <= 1e-9 * scale:
         return ()
@@ -77,7 +77,7 @@ def seasons(series: Series, limit: int = MOST_SEASONS) -> tuple[SeasonFound, ...
     )
 
 
-def _levelled(values: FloatArray, known: BoolArray) -> FloatArray:
+def levelled(values: FloatArray, known: BoolArray) -> FloatArray:
     """Values without a straight line and without the outermost hundredth on either side; 0 where unknown."""
     low, high = np.quantile(values[known], [0.01, 0.99])
     clipped = np.clip(values, low, high)

@@ -12,9 +12,10 @@ from statistics import NormalDist
 
 import numpy as np
 
-from trimtab.analytics.algebra import line
+from trimtab.analytics.blocks import row_medians
 from trimtab.analytics.folding import bins_of, fold, median_profile
 from trimtab.analytics.gaps import bridge, usable
+from trimtab.analytics.seasonality import levelled
 from trimtab.domain.series import FloatArray, Series
 
 MOST_BLOCKS = 100
@@ -104,11 +105,7 @@ def without_seasons(series: Series, periods_seconds: Sequence[float], *, robust:
     filled = bridge(series)
     if not filled.known.any():
         return values
-    place = np.linspace(-1.0, 1.0, len(series))
-    low, high = np.quantile(filled.values[filled.known], [0.01, 0.99])
-    rest = np.clip(filled.values, low, high)
-    slope, middle = line(place[filled.known], rest[filled.known])
-    rest = np.where(filled.known, rest - middle - slope * place, 0.0)
+    rest = levelled(filled.values, filled.known)
     for period_seconds in periods_seconds:
         period = period_seconds / series.step_seconds
         if 2.0 <= period <= len(series) / 1.9:
@@ -126,12 +123,9 @@ def _blocks(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     width = math.ceil(values.size / MOST_BLOCKS)
     count = values.size // width
     cut = values[values.size - count * width :].reshape(count, width)
-    kept = 2 * np.isfinite(cut).sum(axis=1) >= width
-    ordered = np.sort(cut[kept], axis=1)
-    present = np.isfinite(ordered).sum(axis=1)
-    rows = np.arange(len(ordered))
-    medians: FloatArray = (ordered[rows, (present - 1) // 2] + ordered[rows, present // 2]) / 2.0
-    return (np.flatnonzero(kept) * width).astype(np.float64), medians
+    medians = row_medians(cut)
+    kept = np.isfinite(medians)
+    return (np.flatnonzero(kept) * width).astype(np.float64), medians[kept]
 
 
 def _interval_ranks(residuals: FloatArray, confidence: float) -> float:
