@@ -18,6 +18,7 @@ _EMPTY: Final = 0x2800
 _DOTS: Final = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 _LABEL: Final = 8
 """Width of the labels of the axis, with the space behind them."""
+_MARKED_STYLE: Final = "bold red"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,8 +29,7 @@ class Line:
     """Shape (n,), the same for all lines of a plot, NaN where there is nothing."""
     style: str = ""
     marked: FloatArray | None = field(default=None, repr=False)
-    """Above 0 where the line is drawn in ``marked_style``; shape (n,)."""
-    marked_style: str = "bold red"
+    """Above 0 where the line is drawn in red; shape (n,)."""
 
 
 def plot(lines: Sequence[Line], width: int, height: int) -> list[Text]:
@@ -52,10 +52,10 @@ def plot(lines: Sequence[Line], width: int, height: int) -> list[Text]:
         marks = _marks(line, columns)
         for column in np.flatnonzero(np.isfinite(highs)).tolist():
             first, last = (_row(value, bottom, top, rows) for value in (highs[column], lows[column]))
-            style = line.marked_style if marks[column] else line.style
+            style = _MARKED_STYLE if marks[column] else line.style
             for row in range(first, last + 1):
                 codes[row // _DOWN, column // _ACROSS] |= _DOTS[row % _DOWN, column % _ACROSS]
-                if styles[row // _DOWN][column // _ACROSS] != line.marked_style:
+                if styles[row // _DOWN][column // _ACROSS] != _MARKED_STYLE:
                     styles[row // _DOWN][column // _ACROSS] = style
     return [_text(codes[row], styles[row], _label(row, height, bottom, top)) for row in range(height)]
 
