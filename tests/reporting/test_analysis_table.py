@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.reporting.analysis_building import CPU, busy, many, report, silent
-from trimtab.reporting.analysis import AnalysisReport, Difference, Sizing, WorkloadEntry, difference, totals
+from trimtab.reporting.analysis import AnalysisReport, Difference, difference, totals
 from trimtab.reporting.analysis_table import DIFFERENCE_STYLE, lines
 
 
@@ -112,12 +112,6 @@ def test_sizes_have_the_colour_of_their_difference() -> None:
 )
 def test_differences_are_those_that_krr_users_know(request_: float, recommended: float, expected: Difference) -> None:
     assert difference(request_, recommended, (0.1, 0.25, 0.5)) is expected
-
-
-def test_the_worse_difference_counts_for_a_workload() -> None:
-    unknown = Sizing(0.0, 0.0, float("nan"), float("nan"), 0.0)
-    entry: WorkloadEntry = busy(memory=unknown)
-    assert entry.difference is Difference.WARNING
 
 
 def test_totals_of_nothing_are_zero() -> None:

@@ -21,7 +21,8 @@ from trimtab.domain.insights import (
     WarningState,
 )
 from trimtab.domain.status import PolicyStatus
-from trimtab.reporting.terminal_insights import insights, score_style
+from trimtab.reporting.styles import score_style
+from trimtab.reporting.terminal_insights import insights
 
 FULL = PolicyStatus(
     health=HealthState(

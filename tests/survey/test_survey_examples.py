@@ -11,7 +11,7 @@ MODULES = (
     *("trimtab.survey.options", "trimtab.survey.sizing", "trimtab.survey.plotting", "trimtab.survey.gathering"),
     *("trimtab.adapters.csvseries", "trimtab.adapters.discovery"),
     *("trimtab.reporting.analysis", "trimtab.reporting.analysis_text", "trimtab.reporting.analysis_plot"),
-    *("trimtab.reporting.analysis_formats", "trimtab.reporting.analysis_html"),
+    *("trimtab.reporting.analysis_formats", "trimtab.reporting.styles"),
 )
 
 

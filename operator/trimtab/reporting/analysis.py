@@ -17,6 +17,7 @@ from trimtab.analytics.seasonality import SeasonFound
 from trimtab.analytics.trend import Trend
 from trimtab.domain.choices import Severity
 from trimtab.domain.series import FloatArray
+from trimtab.reporting.styles import UNHEALTHY_BELOW
 
 
 class State(StrEnum):
@@ -200,13 +201,6 @@ class WorkloadEntry:
     plot: Plot | None = None
 
     @property
-    def difference(self) -> Difference:
-        """The worse one of CPU and memory."""
-        order = list(Difference)
-        order.insert(0, order.pop())
-        return max(self.cpu_difference, self.memory_difference, key=order.index)
-
-    @property
     def cpu_difference(self) -> Difference:
         """How far the CPU request is from the recommended one."""
         return difference(self.cpu.request, self.cpu.recommended, CPU_STEPS_CORES)
@@ -248,9 +242,6 @@ class Totals:
     anomalies: int
     empty_queries: tuple[tuple[str, int], ...]
     """(series that gave nothing, workloads without data for that reason), most first."""
-
-
-UNHEALTHY_BELOW: Final = 50.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

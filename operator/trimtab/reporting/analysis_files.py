@@ -15,7 +15,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.reporting import analysis_text as words
 from trimtab.reporting.analysis_formats import anomaly, number
 from trimtab.reporting.analysis_plot import Line, below, plot, short
-from trimtab.reporting.analysis_table import SEVERITY_STYLE
+from trimtab.reporting.styles import SEVERITY_STYLE
 
 HEIGHT: Final = 12
 """Lines of a plot."""

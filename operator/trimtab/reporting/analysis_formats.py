@@ -69,7 +69,7 @@ def to_csv(report: AnalysisReport) -> str:
     writer.writerow(COLUMNS)
     for entry in report.entries:
         row = _row(entry, report)
-        writer.writerow([_cell(row[name]) for name in COLUMNS])
+        writer.writerow([_cell(row.get(name)) for name in COLUMNS])
     return out.getvalue()
 
 
@@ -87,18 +87,17 @@ def to_markdown(report: AnalysisReport) -> str:
     lines = ["# Workload analysis", "", head, "", *totals, ""]
     lines += [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for entry in report.entries:
-        known = entry.state is State.ANALYZED
         cells = (
             entry.namespace,
             f"{entry.kind} {entry.name}",
             str(entry.replicas),
             words.health(entry),
             words.trend(entry.trend),
-            words.seasons(entry.seasons) if known else words.UNKNOWN,
-            words.anomalies(entry.anomalies) if known else words.UNKNOWN,
-            words.peak(entry.ahead, entry.unit, report.at),
-            words.cpu(entry.cpu) if entry.containers else words.UNKNOWN,
-            words.memory(entry.memory) if entry.containers else words.UNKNOWN,
+            words.season(entry),
+            words.anomalies(entry),
+            words.peak(entry, report.at),
+            words.cpu(entry),
+            words.memory(entry),
             words.money(entry.monthly_cost),
             words.money(entry.saving),
             entry.advice,
@@ -249,29 +248,24 @@ def _recommendation(one: Recommendation) -> Record:
 
 def _row(entry: WorkloadEntry, report: AnalysisReport) -> Record:
     found = _workload(entry)
+    trend = found["trend"] or {}
     top = words.worst(entry.anomalies)
-    known = entry.state is State.ANALYZED
     return {
-        **{name: found[name] for name in COLUMNS if name in found},
+        **{name: value for name, value in found.items() if name in COLUMNS},
+        **{
+            f"{part}_{name}": value
+            for part in ("cpu", "memory", "forecast")
+            for name, value in found[part].items()
+            if f"{part}_{name}" in COLUMNS
+        },
         "health": found["health"]["score"],
-        "trend": found["trend"]["direction"] if found["trend"] else None,
-        "trend_percent_per_hour": found["trend"]["percent_per_hour"] if found["trend"] else None,
-        "season_seconds": number(entry.seasons[0].period_seconds) if entry.seasons else None,
-        "anomalies_24h": len(entry.anomalies) if known else None,
+        "trend": trend.get("direction"),
+        "trend_percent_per_hour": trend.get("percent_per_hour"),
+        "season_seconds": found["seasons"][0]["period_seconds"] if entry.seasons else None,
+        "anomalies_24h": len(entry.anomalies) if entry.state is State.ANALYZED else None,
         "anomaly_severity": top.value if top is not None else None,
         "unit": entry.unit,
-        "demand": number(entry.demand),
-        "forecast_peak": number(entry.ahead.peak) if entry.ahead else None,
-        "forecast_peak_upper": number(entry.ahead.peak_upper) if entry.ahead else None,
-        "forecast_peak_at": format_time(entry.ahead.peak_at) if entry.ahead else None,
-        "cpu_request_cores": _amount(entry.cpu.request),
-        "cpu_p95_cores": _amount(entry.cpu.used),
-        "cpu_recommended_cores": _amount(entry.cpu.recommended),
-        "cpu_difference": entry.cpu_difference.value,
-        "memory_request_bytes": _amount(entry.memory.request),
-        "memory_peak_bytes": _amount(entry.memory.used),
-        "memory_recommended_bytes": _amount(entry.memory.recommended),
-        "memory_difference": entry.memory_difference.value,
+        "demand": found["demand"]["now"],
         "currency": report.currency,
         "recommendation": entry.recommendations[0].title if entry.recommendations else None,
     }

@@ -16,12 +16,12 @@ from trimtab.domain.series import FloatArray
 from trimtab.domain.status_types import format_time
 from trimtab.domain.units import format_cpu, format_memory, format_number
 from trimtab.reporting import analysis_text as words
-from trimtab.reporting.analysis import UNHEALTHY_BELOW, AnalysisReport, ContainerEntry, Sizing, State, WorkloadEntry
+from trimtab.reporting.analysis import AnalysisReport, ContainerEntry, Sizing, State, WorkloadEntry
+from trimtab.reporting.styles import score_band
 
 _HERE: Final = Path(__file__).parent
 _DIGITS, _MEMORY_DIGITS = 3, 4
 """Significant digits of a plotted value: more cannot be seen."""
-_FAIR_FROM: Final = 80.0
 _MEBIBYTE: Final = 2.0**20
 _MEMORY: Final = "memory/"
 """Beginning of the names of signals whose anomalies are marked on the plot of the memory."""
@@ -56,24 +56,13 @@ def _environment() -> Environment:
     )
     environment.globals.update(words=words, State=State, isfinite=math.isfinite)
     environment.filters.update(
-        time=format_time, number=format_number, cpu=words.cores, memory=words.size, band=_band, patch=patch
+        time=format_time, number=format_number, cpu=words.cores, memory=words.size, band=score_band, patch=patch
     )
     return environment
 
 
 def _static(name: str) -> Markup:
     return Markup((_HERE / "static" / name).read_text(encoding="utf-8"))  # noqa: S704 - a vendored file
-
-
-def _band(score: float) -> str:
-    """Class of a health score.
-
-    >>> _band(90.0), _band(60.0), _band(20.0), _band(float("nan"))
-    ('good', 'warning', 'critical', 'unknown')
-    """
-    if not math.isfinite(score):
-        return "unknown"
-    return "good" if score >= _FAIR_FROM else "warning" if score >= UNHEALTHY_BELOW else "critical"
 
 
 def patch(entry: WorkloadEntry) -> str:

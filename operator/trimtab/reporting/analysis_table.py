@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -10,9 +9,9 @@ from typing import Final
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from trimtab.domain.choices import Severity
 from trimtab.reporting import analysis_text as words
 from trimtab.reporting.analysis import AnalysisReport, Difference, State, WorkloadEntry
+from trimtab.reporting.styles import SEVERITY_STYLE, score_style
 
 DIFFERENCE_STYLE: Final = {
     Difference.GOOD: "green",
@@ -21,7 +20,6 @@ DIFFERENCE_STYLE: Final = {
     Difference.CRITICAL: "red",
     Difference.UNKNOWN: "dim",
 }
-SEVERITY_STYLE: Final = {Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.CRITICAL: "red", None: ""}
 _STATE_STYLE: Final = {State.ANALYZED: "", State.NO_DATA: "yellow", State.FAILED: "red"}
 _GAP: Final = "  "
 _LEAST_ADVICE: Final = 24
@@ -123,39 +121,13 @@ def _cut(text: str, width: int) -> str:
     return set_cell_size(text, max(width - 1, 0)).rstrip() + "…" if width > 0 else ""
 
 
-def _health(entry: WorkloadEntry, _report: AnalysisReport) -> Cell:
-    score = entry.health.score
-    if not math.isfinite(score):
-        return words.UNKNOWN, "dim"
-    return words.health(entry), "green" if score >= 80 else "yellow" if score >= 50 else "red"
+def _plain(text: str) -> Cell:
+    return text, "dim" if text == words.UNKNOWN else ""
 
 
-def _analyzed(text: Callable[[WorkloadEntry, AnalysisReport], str], style: str = "") -> Callable[..., Cell]:
-    """A cell that is a question mark without data."""
-
-    def cell(entry: WorkloadEntry, report: AnalysisReport) -> Cell:
-        return (text(entry, report), style) if entry.state is State.ANALYZED else (words.UNKNOWN, "dim")
-
-    return cell
-
-
-def _cpu(entry: WorkloadEntry, _report: AnalysisReport) -> Cell:
-    return (words.cpu(entry.cpu) if entry.containers else words.UNKNOWN), DIFFERENCE_STYLE[entry.cpu_difference]
-
-
-def _memory(entry: WorkloadEntry, _report: AnalysisReport) -> Cell:
-    shown = words.memory(entry.memory) if entry.containers else words.UNKNOWN
-    return shown, DIFFERENCE_STYLE[entry.memory_difference]
-
-
-def _anomalies(entry: WorkloadEntry, _report: AnalysisReport) -> Cell:
-    if entry.state is not State.ANALYZED:
-        return words.UNKNOWN, "dim"
-    return words.anomalies(entry.anomalies), SEVERITY_STYLE[words.worst(entry.anomalies)]
-
-
-def _saves(entry: WorkloadEntry, _report: AnalysisReport) -> Cell:
-    return words.money(entry.saving), "green" if entry.saving > 0 else ""
+def _anomalies(entry: WorkloadEntry) -> Cell:
+    top = words.worst(entry.anomalies)
+    return _plain(words.anomalies(entry)) if top is None else (words.anomalies(entry), SEVERITY_STYLE[top])
 
 
 _COLUMNS: Final = (
@@ -163,13 +135,13 @@ _COLUMNS: Final = (
     _Column("NAME", lambda entry, _: (entry.name, "bold"), 0, least=10),
     _Column("KIND", lambda entry, _: (entry.kind, ""), 9),
     _Column("PODS", lambda entry, _: (str(entry.replicas), ""), 5, right=True),
-    _Column("HEALTH", _health, 0, right=True),
-    _Column("TREND", _analyzed(lambda entry, _: words.trend(entry.trend)), 6),
-    _Column("SEASON", _analyzed(lambda entry, _: words.seasons(entry.seasons)), 8),
-    _Column("ANOMALIES 24H", _anomalies, 2),
-    _Column("PEAK AHEAD", _analyzed(lambda entry, report: words.peak(entry.ahead, entry.unit, report.at)), 4),
-    _Column("CPU REQUEST", _cpu, 0),
-    _Column("MEMORY REQUEST", _memory, 1),
+    _Column("HEALTH", lambda entry, _: (words.health(entry), score_style(entry.health.score)), 0, right=True),
+    _Column("TREND", lambda entry, _: _plain(words.trend(entry.trend)), 6),
+    _Column("SEASON", lambda entry, _: _plain(words.season(entry)), 8),
+    _Column("ANOMALIES 24H", lambda entry, _: _anomalies(entry), 2),
+    _Column("PEAK AHEAD", lambda entry, report: _plain(words.peak(entry, report.at)), 4),
+    _Column("CPU REQUEST", lambda entry, _: (words.cpu(entry), DIFFERENCE_STYLE[entry.cpu_difference]), 0),
+    _Column("MEMORY REQUEST", lambda entry, _: (words.memory(entry), DIFFERENCE_STYLE[entry.memory_difference]), 1),
     _Column("COST", lambda entry, _: (words.money(entry.monthly_cost), ""), 7, right=True),
-    _Column("SAVES", _saves, 3, right=True),
+    _Column("SAVES", lambda entry, _: (words.money(entry.saving), "green" if entry.saving > 0 else ""), 3, right=True),
 )

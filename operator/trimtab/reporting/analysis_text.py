@@ -10,7 +10,7 @@ from trimtab.analytics.seasonality import SeasonFound
 from trimtab.analytics.trend import Direction, Trend
 from trimtab.domain.choices import Severity
 from trimtab.domain.units import format_cpu, format_memory, format_number
-from trimtab.reporting.analysis import Ahead, AnalysisReport, Sizing, Totals, WorkloadEntry
+from trimtab.reporting.analysis import AnalysisReport, Sizing, State, Totals, WorkloadEntry
 
 UNKNOWN = "?"
 
@@ -33,14 +33,14 @@ def sizing(part: Sizing, write: Callable[[float], str]) -> str:
     return f"({sign}{write(abs(part.recommended - part.request))}) {old} → {new}"
 
 
-def cpu(part: Sizing) -> str:
-    """CPU request and the recommended one."""
-    return sizing(part, format_cpu)
+def cpu(entry: WorkloadEntry) -> str:
+    """CPU request and the recommended one; ? where no container is known."""
+    return sizing(entry.cpu, format_cpu) if entry.containers else UNKNOWN
 
 
-def memory(part: Sizing) -> str:
-    """Memory request and the recommended one."""
-    return sizing(part, format_memory)
+def memory(entry: WorkloadEntry) -> str:
+    """Memory request and the recommended one; ? where no container is known."""
+    return sizing(entry.memory, format_memory) if entry.containers else UNKNOWN
 
 
 def cores(value: float) -> str:
@@ -76,6 +76,11 @@ def seasons(found: Sequence[SeasonFound]) -> str:
     return ", ".join(span(season.period_seconds) for season in found[:3]) or "none"
 
 
+def season(entry: WorkloadEntry) -> str:
+    """Periods of a workload's demand; ? without data."""
+    return seasons(entry.seasons) if entry.state is State.ANALYZED else UNKNOWN
+
+
 def span(seconds: float) -> str:
     """A time span in one unit, two at most.
 
@@ -93,16 +98,18 @@ def worst(anomalies: Sequence[Anomaly]) -> Severity | None:
     return max((one.severity for one in anomalies), key=list(Severity).index, default=None)
 
 
-def anomalies(found: Sequence[Anomaly]) -> str:
-    """How many, and the kind of the worst.
+def anomalies(entry: WorkloadEntry) -> str:
+    """How many, and the kind of the worst; ? without data.
 
-    >>> anomalies([])
+    >>> anomalies(WorkloadEntry("shop", "Deployment", "web", 2, State.ANALYZED))
     '0'
     """
-    top = worst(found)
+    if entry.state is not State.ANALYZED:
+        return UNKNOWN
+    top = worst(entry.anomalies)
     if top is None:
         return "0"
-    return f"{len(found)} {next(one.kind.value for one in found if one.severity is top)}"
+    return f"{len(entry.anomalies)} {next(one.kind.value for one in entry.anomalies if one.severity is top)}"
 
 
 def health(entry: WorkloadEntry) -> str:
@@ -110,11 +117,12 @@ def health(entry: WorkloadEntry) -> str:
     return f"{entry.health.score:.0f}" if math.isfinite(entry.health.score) else UNKNOWN
 
 
-def peak(ahead: Ahead | None, unit: str, now: float) -> str:
+def peak(entry: WorkloadEntry, now: float) -> str:
     """The largest demand foreseen and when; ? when none is, and a tilde without a time where it is not reliable."""
+    ahead = entry.ahead
     if ahead is None:
         return UNKNOWN
-    amount = f"{format_number(ahead.peak)} {unit}"
+    amount = f"{format_number(ahead.peak)} {entry.unit}"
     return f"{amount} in {span(max(ahead.peak_at - now, 0.0))}" if ahead.reliable else f"~{amount}"
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from trimtab.domain.choices import Severity
 from trimtab.domain.insights import AdviceState, AnomaliesState, BudgetState, CapacityPlanState, HealthState
 from trimtab.domain.status import PolicyStatus
 from trimtab.domain.status_types import format_time
-
-SEVERITY_STYLE: Final = {Severity.INFO: "dim", Severity.WARNING: "yellow", Severity.CRITICAL: "red"}
-_GOOD, _FAIR = 80, 50
+from trimtab.reporting.styles import SEVERITY_STYLE, score_style
 
 
 def insights(status: PolicyStatus) -> list[RenderableType]:
@@ -40,11 +36,6 @@ def insights(status: PolicyStatus) -> list[RenderableType]:
     for title, body in sections:
         parts += [Text(), Text(title, style="bold"), body]
     return parts
-
-
-def score_style(score: int) -> str:
-    """Colour of a score of 0 to 100."""
-    return "green" if score >= _GOOD else "yellow" if score >= _FAIR else "red"
 
 
 def _health(health: HealthState) -> RenderableType:
