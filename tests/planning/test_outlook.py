@@ -138,7 +138,7 @@ def test_following_with_room_prevents_what_a_fixed_count_does_not(short: Outlook
     """The same moment with a ceiling of twenty: following will have set enough."""
     roomy = replace(short, spec=spec(20))
     assert after(roomy).warnings == ()
-    assert after(replace(roomy, follows=False)).warnings != ()
+    assert after(replace(roomy, spec=spec(20, paused=True))).warnings != ()
     assert after(replace(roomy, spec=spec(20, mode="Recommend"))).warnings != ()
 
 

@@ -239,6 +239,13 @@ def test_max_replicas_too_low_for_the_peaks() -> None:
     assert one.kind is AdviceKind.MAX_REPLICAS_TOO_LOW
 
 
+def test_replicas_of_a_paused_policy_do_not_follow() -> None:
+    following = auto(maxReplicas=10)
+    assert recommend(inputs(load=400.0, spec=following)) == ()
+    paused = only(inputs(load=400.0, spec=following.model_copy(update={"paused": True})))
+    assert paused.kind is AdviceKind.TOO_FEW_REPLICAS
+
+
 def test_follow_a_seasonal_demand() -> None:
     load = 140 + 120 * np.sin(2 * np.pi * TIME / 86_400)
     one = only(inputs(load=load, seasons=(SeasonFound(86_400.0, 95),)))

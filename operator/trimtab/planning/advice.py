@@ -19,7 +19,7 @@ from trimtab.domain.status import ContainerSize, ObjectiveState
 from trimtab.domain.units import format_duration
 from trimtab.forecasting.capacity_plan import CapacityPlan, NoCapacityPlan, Room
 from trimtab.forecasting.forecast import Forecast, NoForecast
-from trimtab.planning.options import monthly_cost
+from trimtab.planning.options import follows_by_itself, monthly_cost
 from trimtab.planning.rightsizing import Usage, requested
 from trimtab.planning.strategies import STRATEGIES, Strategy
 
@@ -144,8 +144,7 @@ class RecommendInputs:
     @property
     def follows(self) -> bool:
         """Whether replicas follow the demand by themselves."""
-        horizontal = self.spec.horizontal
-        return self.managed and self.spec.mode is Mode.AUTO and bool(horizontal and horizontal.follow)
+        return self.managed and follows_by_itself(self.spec)
 
     @property
     def broken(self) -> tuple[str, ...]:

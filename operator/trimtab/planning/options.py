@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run_status import FieldChange
@@ -70,6 +71,11 @@ class Option:
 def follows(horizontal: Horizontal | None) -> bool:
     """Whether replicas follow the demand between runs."""
     return horizontal is not None and horizontal.follow
+
+
+def follows_by_itself(spec: PolicySpec) -> bool:
+    """Whether the operator moves the replicas with the demand, without being asked."""
+    return follows(spec.horizontal) and spec.mode is Mode.AUTO and not spec.paused
 
 
 def monthly_cost(spec: PolicySpec, replicas: float, cpu_cores: float, memory_bytes: float) -> float:

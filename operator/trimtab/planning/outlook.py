@@ -15,7 +15,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from trimtab.domain.choices import Mode
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.policy import PolicySpec
 from trimtab.forecasting.burn_rates import BudgetLedger, ErrorBudget
@@ -34,6 +33,7 @@ from trimtab.forecasting.reliability import (
     reliability,
 )
 from trimtab.planning.learning import on_grid
+from trimtab.planning.options import follows_by_itself
 from trimtab.planning.outlook_load import COURSES, Following, Grid, grid, load_courses, replica_courses
 from trimtab.planning.outlook_objectives import MOST_CORES, DemandAhead, ObjectiveAhead, objective_ahead
 from trimtab.planning.outlook_residuals import Background
@@ -78,8 +78,6 @@ class OutlookInputs:
     capacity_per_replica: float = math.nan
     """Load that a replica is given at the operating point. NaN: the least that the curves promise, else the largest
     load a replica that was common (95th percentile)."""
-    follows: bool | None = None
-    """Whether replicas follow the demand; None: in mode Auto with ``horizontal.follow``, unless paused."""
     previous: OutlookState | None = None
 
 
@@ -226,17 +224,10 @@ def _demand(inputs: OutlookInputs, operating: Operating, points: Grid) -> Demand
         headroom=operating.headroom,
         quantile=STRATEGIES[inputs.spec.strategy].demand_quantile,
         startup_seconds=max(inputs.startup_seconds, 0.0) if math.isfinite(inputs.startup_seconds) else 0.0,
-        follows=_follows(inputs),
+        follows=follows_by_itself(inputs.spec),
     )
     replicas = replica_courses(load, last[1], inputs.forecast, following, points)
     return DemandAhead(load, replicas, _cpu_size(inputs), last[1] / inputs.replicas)
-
-
-def _follows(inputs: OutlookInputs) -> bool:
-    if inputs.follows is not None:
-        return inputs.follows
-    spec = inputs.spec
-    return spec.horizontal is not None and spec.horizontal.follow and spec.mode is Mode.AUTO and not spec.paused
 
 
 def _trend(inputs: OutlookInputs, before: OutlookState, peaks: DailyPeaks) -> PeakTrend | NoPeakTrend:
