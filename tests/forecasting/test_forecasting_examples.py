@@ -7,7 +7,18 @@ import importlib
 
 import pytest
 
-MODULES = ["models", "linear", "lags", "smoothing", "combination", "joint", "selection", "thinning", "forecast"]
+MODULES = [
+    "correction",
+    "models",
+    "linear",
+    "lags",
+    "smoothing",
+    "combination",
+    "joint",
+    "selection",
+    "thinning",
+    "forecast",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

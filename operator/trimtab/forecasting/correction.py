@@ -26,7 +26,7 @@ class Correction:
     """Linear weights of the mean errors over a few windows that end now, by lead."""
 
     windows: tuple[int, ...]
-    leads: FloatArray
+    leads: NDArray[np.int_]
     """Leads in steps at which weights were fitted, shape (l,)."""
     weights: FloatArray
     """Shape (l, len(windows))."""
@@ -44,8 +44,7 @@ class Correction:
         """
         errors = (values - base) / self._scale(base)
         means = window_means(_despiked(errors, self.sigma), self.windows)[:, origins]
-        lead = np.log(np.arange(1, paths.shape[1] + 1))
-        weights = np.stack([np.interp(lead, np.log(self.leads), column) for column in self.weights.T])
+        weights = by_lead(self.weights, self.leads, paths.shape[1])
         corrected: FloatArray = np.maximum(paths + (means.T @ weights) * self._scale(paths), 0.0)
         return corrected
 
@@ -63,18 +62,33 @@ def fit_correction(values: FloatArray, base: FloatArray, windows: Sequence[int])
     known = np.isfinite(values - base)
     mean = float(np.abs(base[known]).mean()) if known.any() else 0.0
     spans = tuple(sorted({max(1, int(window)) for window in windows}))
-    leads = np.unique(np.round(np.geomspace(1, max(2.0, values.size / 3.0), LEADS_FITTED)))
+    leads = spaced(max(2.0, values.size / 3.0), LEADS_FITTED)
     best: tuple[float, Correction] | None = None
     for relative in (True, False) if mean > 0 else (False,):
         scale = _scale_of(base, mean) if relative else np.ones_like(base)
         errors = (values - base) / scale
         sigma = _sigma(errors)
         errors = _despiked(errors, sigma)
-        weights, left = _fit_leads(errors, np.where(known, scale, 0.0), spans, leads.astype(int))
+        weights, left = _fit_leads(errors, np.where(known, scale, 0.0), spans, leads)
         if best is None or left < best[0]:
             best = left, Correction(spans, leads, weights, relative, mean, sigma)
     assert best is not None
     return best[1]
+
+
+def spaced(longest: float, most: int) -> NDArray[np.int_]:
+    """At most ``most`` whole numbers from 1 to ``longest``, evenly in their logarithm.
+
+    >>> spaced(360.0, 4).tolist()
+    [1, 7, 51, 360]
+    """
+    return np.unique(np.round(np.geomspace(1, longest, most)).astype(int))
+
+
+def by_lead(weights: FloatArray, leads: NDArray[np.int_], steps: int) -> FloatArray:
+    """``weights`` (l, w) of ``leads`` (l,) at each of 1 to ``steps``, by lines in the logarithm, shape (w, steps)."""
+    place = np.log(np.arange(1, steps + 1))
+    return np.stack([np.interp(place, np.log(leads), column) for column in weights.T])
 
 
 def _fit_leads(

@@ -9,7 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from trimtab.domain.series import FloatArray
-from trimtab.forecasting.correction import SCALE_FLOOR
+from trimtab.forecasting.correction import SCALE_FLOOR, spaced
 
 MOST_BUCKETS = 8
 MOST_SCORES = 200
@@ -108,7 +108,7 @@ def scale_of(forecast: FloatArray, mean: float, power: float) -> FloatArray:
 
 def _edges(steps: int) -> list[tuple[int, int]]:
     """Buckets of columns [low, high), wider with the lead: 1, 2, 3-4, 5-8, ... of ``steps``."""
-    ends = np.unique(np.round(np.geomspace(1, steps, min(MOST_BUCKETS, steps))).astype(int))
+    ends = spaced(steps, min(MOST_BUCKETS, steps))
     return list(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True))
 
 

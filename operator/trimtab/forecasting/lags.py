@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trimtab.analytics.algebra import inner
 from trimtab.domain.series import FloatArray, Series
-from trimtab.forecasting.correction import IndexArray, window_means
+from trimtab.forecasting.correction import IndexArray, by_lead, spaced, window_means
 from trimtab.forecasting.models import Fitted, Model, ModelName, clean, interpolated, span
 from trimtab.forecasting.smoothing import knots
 
@@ -63,7 +63,7 @@ class LagRegression(Model):
 def windows_of(length: int, period: float) -> tuple[int, ...]:
     """Windows of the means in steps, evenly in their logarithm; the last is that of the level: a season if any."""
     longest = max(2, min(round(period), length) if period > 0 else length // 4)
-    return tuple(np.unique(np.round(np.geomspace(1, longest, MOST_WINDOWS)).astype(int)).tolist())
+    return tuple(spaced(longest, MOST_WINDOWS).tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +128,7 @@ class _FittedLags(Fitted):
 
     def paths(self, values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
         recent, level = self.inputs.recent(values)
-        place = np.log(np.arange(1, steps + 1))
-        weights = np.stack([np.interp(place, np.log(self.leads), column) for column in self.weights.T])
+        weights = by_lead(self.weights, self.leads, steps)
         first = self.inputs.seasonal
         change = recent[:, origins].T @ weights[first:]
         if first:

@@ -240,6 +240,12 @@ def held(values: FloatArray, origins: IndexArray) -> FloatArray:
     return held
 
 
+def outcomes(values: FloatArray, origins: IndexArray, steps: int) -> FloatArray:
+    """What came 1 to ``steps`` steps after each of ``origins`` (o,), shape (o, steps); NaN after the end."""
+    targets = origins[:, None] + np.arange(1, steps + 1)
+    return np.where(targets < values.size, values[np.minimum(targets, values.size - 1)], np.nan)
+
+
 def completed(paths: FloatArray, held: FloatArray) -> FloatArray:
     """Paths with up to 20 unknown steps bridged from their neighbours; longer ones take ``held`` (o,)."""
     known = np.isfinite(paths)

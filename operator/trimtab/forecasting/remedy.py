@@ -13,7 +13,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_duration
 from trimtab.forecasting.forecast import Forecast
 from trimtab.forecasting.intervals import calibrate
-from trimtab.forecasting.models import ModelName, demand
+from trimtab.forecasting.models import ModelName, demand, outcomes
 
 SEASONS_COMPARED = 5
 STEPS_WITHOUT_A_SEASON = 64
@@ -228,9 +228,8 @@ def fallen_back(
     origins = [time for time in known.times[-ORIGINS:].tolist() if time >= since]
     ahead = np.arange(1, steps + 1) * known.step_seconds
     paths = np.array([naive_path(known, origin, origin + ahead, period_seconds) for origin in origins])
-    place = len(known) - len(origins) + np.arange(len(origins))[:, None] + np.arange(1, steps + 1)
-    outcome = np.where(place < len(known), known.values[np.minimum(place, len(known) - 1)], np.nan)
-    calibration = calibrate(outcome - paths, np.nan_to_num(paths))
+    came = outcomes(known.values, np.arange(len(known) - len(origins), len(known)), steps)
+    calibration = calibrate(came - paths, np.nan_to_num(paths))
     leads = np.maximum((champion.times - now) / known.step_seconds, 1.0)
     lower, upper = calibration.quantiles(mean, leads, ((1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0))
     name = ModelName.SEASONAL_NAIVE if period_seconds else ModelName.LAST_VALUE

@@ -12,7 +12,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.backtest import Backtest, ModelScore
 from trimtab.forecasting.combination import Combination, weights_of
 from trimtab.forecasting.correction import IndexArray
-from trimtab.forecasting.models import LastValue, Model, SeasonalNaive, demand
+from trimtab.forecasting.models import LastValue, Model, SeasonalNaive, demand, outcomes
 
 FITS = 2
 ORIGINS = 60
@@ -91,9 +91,7 @@ def choose(
     models = [*candidates, *([] if benchmark in candidates else [benchmark])]
     paths = [_backtest(model, series, start, horizon_steps) for model in models]
     origins = _origins(start, count)
-    targets = origins[:, None] + np.arange(1, horizon_steps + 1)
-    inside = targets < count
-    outcome = np.where(inside, actual[np.minimum(targets, count - 1)], np.nan)
+    outcome = outcomes(actual, origins, horizon_steps)
     if not np.isfinite(outcome).any():
         return NoChoice("no sample in the part of the history that a backtest would forecast")
     means = np.array([_mean_error(outcome - path) for path in paths])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.domain.series import FloatArray, Series
-from trimtab.forecasting.correction import IndexArray
+from trimtab.forecasting.correction import IndexArray, spaced
 from trimtab.forecasting.models import Fitted, Model, ModelName, clean, held
 
 PACES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
@@ -164,7 +164,7 @@ class _FittedTheta(Fitted):
 
 def knots(length: int) -> NDArray[np.int_]:
     """Leads at which parameters are fitted, from 1 to a third of ``length``, evenly in their logarithm."""
-    return np.unique(np.round(np.geomspace(1, max(2.0, length / 3.0), LEADS_FITTED)).astype(int))
+    return spaced(max(2.0, length / 3.0), LEADS_FITTED)
 
 
 def nearest(leads: NDArray[np.int_], steps: int) -> IndexArray:

@@ -14,7 +14,7 @@ from trimtab.forecasting.backtest import NO_BACKTEST, Backtest, held_out
 from trimtab.forecasting.combination import Combination
 from trimtab.forecasting.intervals import Calibration, calibrate
 from trimtab.forecasting.joint import Dependence, dependence
-from trimtab.forecasting.models import LastValue, Model, held, span
+from trimtab.forecasting.models import LastValue, Model, held, outcomes, span
 from trimtab.forecasting.pool import AUTO, candidates, clock_periods
 from trimtab.forecasting.selection import NoChoice, choose
 from trimtab.forecasting.thinning import Thinned
@@ -162,6 +162,4 @@ def _errors_of_holding(values: FloatArray, steps: int) -> tuple[FloatArray, Floa
     """(errors, forecasts) of the last value from every origin of a history too short for a backtest."""
     origins = np.arange(max(values.size - 1, 1))
     forecasts = np.repeat(held(values, origins)[:, None], steps, axis=1)
-    targets = origins[:, None] + np.arange(1, steps + 1)
-    outcome = np.where(targets < values.size, values[np.minimum(targets, values.size - 1)], np.nan)
-    return outcome - forecasts, forecasts
+    return outcomes(values, origins, steps) - forecasts, forecasts
