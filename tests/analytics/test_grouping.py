@@ -37,3 +37,8 @@ def test_alone_or_too_late() -> None:
     assert grouped([anomaly("load", TEN), anomaly("cpu/app", TEN + 240)], 60.0) == ()
     assert grouped([anomaly("load", TEN), anomaly("load", TEN + 60)], 60.0) == ()
     assert grouped([], 60.0) == ()
+
+
+def test_an_objective_with_the_name_of_another_signal() -> None:
+    (one,) = grouped([anomaly("load", TEN), anomaly("objective/load", TEN)], 60.0)
+    assert one.message.startswith("load and load rose together")

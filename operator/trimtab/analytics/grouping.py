@@ -39,7 +39,7 @@ def grouped(anomalies: Sequence[Anomaly], step_seconds: float) -> tuple[AnomalyG
 
 def _group(these: list[Anomaly], step_seconds: float) -> AnomalyGroup:
     ordered = sorted(these, key=lambda one: (one.signal != LOAD, one.start, one.signal))
-    names = list(dict.fromkeys(one.signal.removeprefix("objective/") for one in ordered))
+    names = [name.removeprefix("objective/") for name in dict.fromkeys(one.signal for one in ordered)]
     ways = {one.value > one.expected for one in ordered}
     verb = "moved" if len(ways) > 1 else "rose" if ways == {True} else "fell"
     cause = "the load is the likely cause" if ordered[0].signal == LOAD else "the load was as expected"
