@@ -74,14 +74,14 @@ def changes_of(found: Blocks, periods_seconds: Sequence[float] = ()) -> tuple[Ch
 
     places = np.flatnonzero(np.isfinite(found.medians))
     values = found.medians[places]
-    if values.size < FEWEST_BLOCKS or float(np.ptp(values)) <= 1e-9 * float(np.abs(values).max()):
+    scale = float(np.abs(values).max(initial=0.0))
+    if values.size < FEWEST_BLOCKS or float(np.ptp(values)) <= 1e-9 * scale:
         return ()
-    scale = float(np.abs(values).max())
     solved = solved_without(np.zeros(found.medians.size))
     if solved.changes and periods_seconds:
         inside = np.interp(np.arange(found.medians.size), places, solved.line(places.size) * scale)
         solved = solved_without(inside)
-    level = float(np.median(np.abs(found.medians[places]))) / scale
+    level = float(np.median(np.abs(values))) / scale
     told = [
         _told(solved, index, found, places, scale)
         for index, piece in enumerate(solved.changes)

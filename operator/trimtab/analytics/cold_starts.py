@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab.analytics.gaps import usable
 from trimtab.analytics.idle_times import IdleTimes
-from trimtab.analytics.level import MAD_TO_SIGMA
+from trimtab.analytics.level import NoLevel, level
 from trimtab.analytics.no_pattern import NoPattern
 from trimtab.domain.objectives import Objective
 from trimtab.domain.series import Series
@@ -18,6 +18,7 @@ from trimtab.domain.units import format_duration, format_number
 FEWEST_WAKES = 2
 _LOOK_SECONDS = 3600.0
 _CALM_SAMPLES = 2
+_FEWEST_SAMPLES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,12 @@ def _from_zero(replicas: Series | None) -> list[float]:
 
 
 def _after(objective: Objective, series: Series, wakes: Sequence[float]) -> ColdStart | None:
-    values = usable(series.values)
-    finite = np.isfinite(values)
-    if finite.sum() < 10:
+    found = level(series)
+    if isinstance(found, NoLevel) or found.samples < _FEWEST_SAMPLES:
         return None
     sign = 1.0 if objective.max is not None else -1.0
-    usual = float(np.median(values[finite]))
-    spread = MAD_TO_SIGMA * float(np.median(np.abs(values[finite] - usual)))
-    limit = sign * usual + max(3.0 * spread, (0.5 if sign > 0 else 1e-6) * abs(usual))
+    usual = found.median
+    limit = sign * usual + max(3.0 * found.spread, (0.5 if sign > 0 else 1e-6) * abs(usual))
     if not objective.violated(usual):
         limit = min(limit, sign * objective.threshold)
     lengths: list[float] = []

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from trimtab.analytics.algebra import line
 from trimtab.analytics.kinds import Sign, Stretch, alternates, season_lost
 from trimtab.domain.choices import AnomalyKind
 from trimtab.domain.units import format_duration, format_memory, format_number
@@ -38,6 +39,11 @@ class Told:
     history_seconds: float
     """Time since the first sample."""
 
+    @property
+    def still(self) -> bool:
+        """Whether the signal did not move at all before."""
+        return self.spread < 1e-9 * max(abs(self.value), abs(self.expected))
+
 
 def sentence(told: Told) -> str:
     """Why an anomaly is of its kind."""
@@ -60,8 +66,7 @@ def sentence(told: Told) -> str:
                 f" {abs(offset):.1f} sigma {way} what was expected at the median."
             )
         case kinds.TREND_CHANGE:
-            place = np.arange(count) - (count - 1) / 2.0
-            per_step = float((place * told.stretch.deviations).sum() / max(float((place**2).sum()), 1.0)) * told.spread
+            per_step = line(np.arange(count, dtype=np.float64), told.stretch.deviations)[0] * told.spread
             way = "rises" if per_step > 0 else "falls"
             hourly = amount(abs(per_step) * 3600.0 / told.step_seconds, told.unit)
             return f"Since {at} it {way} by {hourly} an hour away from what was expected: {_point(told)}."
@@ -94,15 +99,13 @@ def _together(told: Told, at: str, count: int) -> str:
 
 
 def _usual_spread(told: Told) -> str:
-    """One sigma, or none for a signal that did not move at all."""
-    still = told.spread < 1e-9 * max(abs(told.value), abs(told.expected))
-    return "no movement" if still else f"± {amount(told.spread, told.unit)}"
+    """One sigma, in words."""
+    return "no movement" if told.still else f"± {amount(told.spread, told.unit)}"
 
 
 def _point(told: Told) -> str:
-    still = told.spread < 1e-9 * max(abs(told.value), abs(told.expected))
-    spread = "" if still else f" ± {amount(told.spread, told.unit, bare=True)}"
-    expected = 0.0 if still and abs(told.expected) < 1e-9 * abs(told.value) else told.expected
+    spread = "" if told.still else f" ± {amount(told.spread, told.unit, bare=True)}"
+    expected = 0.0 if told.still and abs(told.expected) < 1e-9 * abs(told.value) else told.expected
     return (
         f"{amount(told.value, told.unit)} at {clock(told.peak_time, told.step_seconds)} where"
         f" {amount(expected, told.unit, bare=True)}{spread} was expected"
@@ -121,8 +124,6 @@ def _compared(told: Told) -> str:
     period = min(told.periods)
     times = math.floor(told.history_seconds / period)
     name = _NAMED.get(period)
-    if period == 86_400.0:
-        return f"the same time of the last {times} days"
     if name is not None:
         return f"the same time of the last {times} {name}s"
     return f"the same phase of the last {times} seasons of {format_duration(round(period))}"

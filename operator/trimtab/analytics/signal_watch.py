@@ -17,6 +17,7 @@ from trimtab.analytics.evidence import Told, sentence
 from trimtab.analytics.expectation import Expectation, Expected
 from trimtab.analytics.gaps import LARGEST_SAMPLE
 from trimtab.analytics.kinds import USUAL, Sign, Stretch, classify, season_lost, severity
+from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.analytics.recent import KEPT, Recent
 from trimtab.analytics.scoring import Scorer
 from trimtab.domain.choices import AnomalyKind, Sensitivity
@@ -215,7 +216,7 @@ class SignalWatch:
         level = float(np.median(rest)) + slope * (rest.size - 1) / 2.0
         around = rest - level - slope * (np.arange(rest.size) - rest.size + 1)
         if ended.kind is AnomalyKind.VARIANCE_CHANGE:
-            width = 1.4826 * float(np.median(np.abs(around)))
+            width = MAD_TO_SIGMA * float(np.median(np.abs(around)))
             self.expectation.widen(max(width / float(np.median(self.recent.spreads[places])), 0.05))
         if season_lost(stretch):
             self.expectation.fade()
