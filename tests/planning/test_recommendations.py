@@ -256,6 +256,7 @@ def test_follow_a_seasonal_demand() -> None:
     moving = inputs(load=load, seasons=(SeasonFound(86_400.0, 95),))
     scaled = replace(moving, history=replace(moving.history, replicas=series(np.ceil(load / 100))))
     assert recommend(scaled) == ()
+    assert recommend(replace(scaled, replicas=2)) == (), "two at night are not too few for noon"
 
 
 OFFICE = np.where((WEEKDAY < 5) & (HOUR >= 6) & (HOUR < 20), 240.0, 0.0)

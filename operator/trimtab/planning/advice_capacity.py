@@ -88,7 +88,7 @@ def _daily_peaks(inputs: RecommendInputs) -> FloatArray:
 
 
 def scaled_already(inputs: RecommendInputs) -> bool:
-    """Whether something moves the replicas: then their number now says nothing of what they cost."""
+    """Whether something moves the replicas: then their number now says nothing of the peaks, or of what they cost."""
     series = inputs.history.replicas
     recent = series.between(inputs.now - DAY, inputs.now).values
     return np.unique(recent[np.isfinite(recent) & (recent > 0)]).size > _STATIC_VALUES

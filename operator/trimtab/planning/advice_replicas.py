@@ -37,9 +37,9 @@ def replica_advice(inputs: RecommendInputs) -> Iterator[Advice]:
     if need is None:
         return
     yield from _ceiling(inputs, need)
-    if not inputs.follows:
+    if not inputs.follows and not scaled_already(inputs):
         yield from _too_few(inputs, need)
-        if inputs.trusted and not scaled_already(inputs):
+        if inputs.trusted:
             yield from _too_many(inputs, need)
             yield from _following(inputs)
 
