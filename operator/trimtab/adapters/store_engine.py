@@ -77,7 +77,7 @@ def set_aside(file: Path, now: float) -> Path:
         part = Path(f"{file}{suffix}")
         if part.exists():
             part.rename(f"{aside}{suffix}")
-    earlier = sorted(one for one in file.parent.glob(f"{file.name}.damaged-*Z"))
+    earlier = sorted(file.parent.glob(f"{file.name}.damaged-*Z"))
     for old in earlier[:-_KEPT_ASIDE]:
         for suffix in _SUFFIXES:
             Path(f"{old}{suffix}").unlink(missing_ok=True)
