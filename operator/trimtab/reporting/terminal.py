@@ -18,7 +18,7 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase
 from trimtab.domain.status import Condition, TrendState
 from trimtab.domain.status_types import format_time
-from trimtab.reporting.terminal_insights import insights
+from trimtab.reporting.terminal_insights import insights, pairs
 
 _PHASE_STYLE: Final = {
     Phase.SUCCEEDED: "green",
@@ -164,9 +164,6 @@ def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:
     status = policy.status
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
     rows = [
         ("target", f"{spec.target_ref.kind.value} {spec.target_ref.name}"),
         ("mode, strategy", f"{spec.mode.value}, {spec.strategy.value}"),
@@ -199,9 +196,7 @@ def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:
     if status.cost is not None:
         cost = status.cost
         rows.append(("cost a month", f"{cost.monthly} {cost.currency}, recommended {cost.recommended_monthly}"))
-    for name, text in rows:
-        table.add_row(name, escape(text))
-    return table
+    return pairs(rows)
 
 
 def _trend(trend: TrendState) -> str:

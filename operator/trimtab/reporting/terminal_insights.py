@@ -29,7 +29,7 @@ def insights(status: PolicyStatus) -> list[RenderableType]:
     if status.capacity_plan is not None:
         sections.append(("Capacity plan", _capacity(status.capacity_plan)))
     if status.patterns:
-        sections.append(("Habits", _rows((one.kind, one.message) for one in status.patterns)))
+        sections.append(("Habits", pairs((one.kind, one.message) for one in status.patterns)))
     if status.advice:
         sections.append(("Advice, the most worthwhile first", _advice(status.advice)))
     parts: list[RenderableType] = []
@@ -54,7 +54,7 @@ def _anomalies(found: AnomaliesState) -> RenderableType:
         until = f" to {format_time(latest.until)}" if latest.until is not None else " and still"
         head = f"{latest.kind.value} of {latest.signal}, {latest.severity.value}, {format_time(latest.since)}{until}"
         rows += [("latest", head), ("", latest.message)]
-    return _rows(rows)
+    return pairs(rows)
 
 
 def _outlook(status: PolicyStatus) -> RenderableType:
@@ -64,7 +64,7 @@ def _outlook(status: PolicyStatus) -> RenderableType:
         if score is not None
     ]
     rows += [(one.objective, f"{one.message} ({one.confidence_percent} % sure)") for one in status.warnings]
-    return _rows(rows)
+    return pairs(rows)
 
 
 def _budgets(budgets: Iterable[BudgetState]) -> RenderableType:
@@ -89,7 +89,7 @@ def _capacity(plan: CapacityPlanState) -> RenderableType:
         (limit.name, f"{f'met at {format_time(limit.at)}' if limit.at is not None else 'not met'}: {limit.message}")
         for limit in plan.limits
     ]
-    return _rows(rows)
+    return pairs(rows)
 
 
 def _advice(advice: Iterable[AdviceState]) -> RenderableType:
@@ -105,7 +105,8 @@ def _advice(advice: Iterable[AdviceState]) -> RenderableType:
     return table
 
 
-def _rows(rows: Iterable[tuple[str, str]]) -> Table:
+def pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    """Names, dim, and what is said of each; none of it is markup."""
     table = _table(2)
     for name, text in rows:
         table.add_row(name, escape(text))
