@@ -18,6 +18,9 @@ MODULES = [
     "selection",
     "thinning",
     "forecast",
+    "burn_rates",
+    "early_warning",
+    "reliability",
 ]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from trimtab.analytics.gaps import usable
+from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.analytics.trend import NoTrend, Trend, trend
 from trimtab.domain.series import FloatArray, Series
 
@@ -110,8 +111,7 @@ def peak_trend(load: Series, daily: DailyPeaks, periods: Sequence[float], now: f
         return NoPeakTrend(f"only {int(known.sum())} days have enough samples; a plan needs {LEAST_DAYS:g}")
     x, y = (at[known] - now) / DAY, peaks[known]
     weeks = days >= 2 * _WEEK
-    found = _slope(np.asarray(at), peaks, weeks, load, periods, float(np.median(y)))
-    slope, error = found
+    slope, error = _slope(np.asarray(at), peaks, weeks, load, periods, float(np.median(y)))
     rest = y - slope * x
     level = float(np.median(rest))
     rest = rest - level
@@ -121,7 +121,7 @@ def peak_trend(load: Series, daily: DailyPeaks, periods: Sequence[float], now: f
         profile = np.array([_shrunken(rest[weekday == day]) for day in range(_WEEK)])
         busy = max(float(profile.max()), 0.0)
         rest = rest - profile[weekday]
-    spread = max(1.4826 * float(np.median(np.abs(rest))), 0.5 * float(np.std(rest)))
+    spread = max(MAD_TO_SIGMA * float(np.median(np.abs(rest))), 0.5 * float(np.std(rest)))
     if not weeks:
         # The busiest day of a week that was seen once may be a rule or a chance.
         error = max(error, spread * math.sqrt(12.0 / max(days, 2.0)) / max(days, 2.0))

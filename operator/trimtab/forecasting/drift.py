@@ -100,9 +100,9 @@ class DriftDetector:
     season: Season | None
 
     @classmethod
-    def start(cls, period_steps: float | None = None) -> DriftDetector:
-        """A detector that has seen nothing; ``period_steps`` is the season that errors may depend on, if any."""
-        return cls(np.empty(0), np.empty(0), None, None if period_steps is None else start_season(period_steps))
+    def start(cls, period_steps: float = 0.0) -> DriftDetector:
+        """A detector that has seen nothing; ``period_steps`` is the season that errors may depend on, 0 for none."""
+        return cls(np.empty(0), np.empty(0), None, start_season(period_steps))
 
     def update(self, step: float, error: float) -> tuple[DriftDetector, DriftTest]:
         """One more ``error`` in units of its expected size, seen at ``step`` (steps from any origin, rising).
@@ -129,7 +129,7 @@ class DriftDetector:
         after = replace(self, errors=errors, steps=steps, reference=reference, season=season)
         return after, _test(reference, clipped, steps[LAGS:], season)
 
-    def restarted(self, since: float, period_steps: float | None = None) -> DriftDetector:
+    def restarted(self, since: float, period_steps: float = 0.0) -> DriftDetector:
         """A detector that learns anew, from the errors at ``since`` and after."""
         kept = self.steps >= since
         return replace(
@@ -139,9 +139,7 @@ class DriftDetector:
         )
 
 
-def detect(
-    errors: Sequence[float] | FloatArray, period_steps: float | None = None
-) -> tuple[tuple[int, DriftTest], ...]:
+def detect(errors: Sequence[float] | FloatArray, period_steps: float = 0.0) -> tuple[tuple[int, DriftTest], ...]:
     """Every drift in ``errors`` (n,): (index at which it was seen, test); exactly what updates one by one find.
 
     After each drift the detector learns anew from the errors since the change.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 
 MEMORY = 2000.0
@@ -52,7 +53,7 @@ class Reference:
 def learn(errors: FloatArray) -> Reference:
     """The first reference; wild errors are cut to six sigmas first."""
     middle = float(np.median(errors))
-    reach = 6.0 * 1.4826 * float(np.median(np.abs(errors - middle)))
+    reach = 6.0 * MAD_TO_SIGMA * float(np.median(np.abs(errors - middle)))
     cut = np.clip(errors, middle - reach, middle + reach) if reach > 0 else errors
     away = cut - cut.mean()
     covariances = np.array([float(away[lag:] @ away[: away.size - lag]) / away.size for lag in range(LAGS + 1)])

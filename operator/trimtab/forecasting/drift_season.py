@@ -37,7 +37,7 @@ class Season:
 
 
 def start_season(period_steps: float) -> Season | None:
-    """A season that has seen nothing; None for a period of less than 4 steps, and for none (NaN)."""
+    """A season that has seen nothing; None for a period of less than 4 steps, as 0 for none."""
     if not 4.0 <= period_steps < math.inf:
         return None
     block = math.ceil(period_steps / BLOCKS_A_PERIOD)

@@ -54,13 +54,12 @@ def begin(state: Supervised, test: DriftTest, change: float, now: float) -> Supe
         remedied=False,
         settled=False,
     )
-    anew = (period or math.nan) / step
     return replace(
         state,
         episode=episode,
         challengers=(),
-        near=state.near.restarted(change / step, anew),
-        far=state.far.restarted(change / step, anew),
+        near=state.near.restarted(change / step, period / step),
+        far=state.far.restarted(change / step, period / step),
         drift=DriftState(DriftPhase.DRIFTED, test.kind, change, _message(test.kind, None)),
     )
 
@@ -141,7 +140,7 @@ def _promote(state: Supervised, now: float) -> Supervised:
             why = f"learned from a history mended for the drift ({one.training.mends[-1].describe()})"
         reason = f"{why}, it erred {100 * gain.share:.0f} % less on {gain.samples} samples that it had not seen"
         records = state.records.promoted(one.pairs[np.isfinite(one.pairs[:, 6])][:, [0, 6, 7]])
-        fresh = DriftDetector.start((longest_period(one.fitted.seasons) or math.nan) / state.step_seconds)
+        fresh = DriftDetector.start(longest_period(one.fitted.seasons) / state.step_seconds)
         state = replace(
             state,
             champion=replace(one, pairs=one.pairs[:0]),

@@ -13,7 +13,7 @@ from trimtab.forecasting.issued import MOST_JUDGED, MOST_STEPS, LiveAccuracy, Re
 from trimtab.forecasting.models import ModelName
 from trimtab.forecasting.reaction import RECENT, begin, react
 from trimtab.forecasting.remedy import Training, fallen_back
-from trimtab.forecasting.state import longest_period
+from trimtab.forecasting.state import HORIZON_FACTOR, longest_period
 from trimtab.forecasting.supervised import STEADY, ChangeCause, DriftPhase, DriftState, ModelChange, Supervised, noted
 
 __all__ = ["ChangeCause", "DriftPhase", "DriftState", "LiveAccuracy", "ModelChange", "Supervised", "foresee"]
@@ -70,14 +70,14 @@ def _continued(
     """The state of the round before, when it answers the same question."""
     if previous is None or (previous.asked, previous.step_seconds) != (model, series.step_seconds):
         return None
-    near = 1.0 / 1.25 <= steps / previous.lead_steps <= 1.25
+    near = 1.0 / HORIZON_FACTOR <= steps / previous.lead_steps <= HORIZON_FACTOR
     return replace(previous, confidence=confidence) if near else None
 
 
 def _start(
     found: Forecast, series: Series, now: float, model: str, confidence: float, steps: int, previous: Supervised | None
 ) -> Supervised:
-    detector = DriftDetector.start((longest_period(found.state.seasons) or math.nan) / series.step_seconds)
+    detector = DriftDetector.start(longest_period(found.state.seasons) / series.step_seconds)
     return Supervised(
         asked=model,
         step_seconds=series.step_seconds,
