@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from trimtab.domain.series import FloatArray, Series
-from trimtab.forecasting.drift import LEARNED, DriftDetector
+from trimtab.forecasting.drift import LEARNED, DriftDetector, detect
 from trimtab.forecasting.drift_reference import LAGS
 from trimtab.forecasting.forecast import Forecast, forecast
 from trimtab.forecasting.supervision import Supervised, foresee
@@ -87,12 +87,7 @@ Alarms = Callable[[FloatArray], Iterable[int]]
 
 def ours(errors: FloatArray) -> Iterator[int]:
     """Indices at which the product's detector sees a drift, one error at a time."""
-    detector = DriftDetector.start(float(PERIOD))
-    for index, error in enumerate(errors):
-        detector, test = detector.update(float(index), float(error))
-        if test.drifted:
-            yield index
-            detector = detector.restarted(test.since, float(PERIOD))
+    return (index for index, _ in detect(errors, PERIOD))
 
 
 def river(make: Callable[[], Any], whiten: bool) -> Alarms:

@@ -29,8 +29,6 @@ class World:
     replicas: FloatArray
     value: FloatArray
     maximum: int
-    follows_load: bool
-    """False: the objective has nothing to do with the load, and the curve knows nothing of it."""
 
     def history(self, end: int) -> WorkloadHistory:
         """What was seen up to sample ``end`` (exclusive)."""
@@ -103,14 +101,14 @@ def healthy(rng: np.random.Generator, n: int) -> World:
     """Replicas to spare: it never breaks but by noise."""
     load = _wave(rng, n, rng.uniform(150, 600))
     maximum = 60
-    return World("healthy", load, *_served(rng, load, maximum), maximum, True)
+    return World("healthy", load, *_served(rng, load, maximum), maximum)
 
 
 def daily_peak(rng: np.random.Generator, n: int) -> World:
     """The daily peak goes beyond what maxReplicas can carry, by a little or by much, or just not."""
     load = _wave(rng, n, rng.uniform(150, 600))
     maximum = max(int(np.quantile(load, 0.995) / SERVICE / rng.uniform(0.75, 1.15)), 2)
-    return World("daily peak", load, *_served(rng, load, maximum), maximum, True)
+    return World("daily peak", load, *_served(rng, load, maximum), maximum)
 
 
 def ramp(rng: np.random.Generator, n: int) -> World:
@@ -120,7 +118,7 @@ def ramp(rng: np.random.Generator, n: int) -> World:
     start, hours = n - PLAYED - TAIL + int(rng.integers(60, 300)), rng.uniform(1, 5)
     rise = np.clip((np.arange(n) - start) / (60 * hours), 0, 1) * rng.uniform(0.3, 1.6)
     load = load * (1 + rise)
-    return World("ramp", load, *_served(rng, load, maximum), maximum, True)
+    return World("ramp", load, *_served(rng, load, maximum), maximum)
 
 
 def wandering(rng: np.random.Generator, n: int) -> World:
@@ -128,7 +126,7 @@ def wandering(rng: np.random.Generator, n: int) -> World:
     slow = _ar1(rng, n, rng.uniform(0.15, 0.35), 1 - 1 / rng.uniform(100, 600))
     load = 300 * np.exp(slow + _ar1(rng, n, 0.04, 0.6))
     maximum = max(int(np.quantile(load, rng.uniform(0.85, 1.0)) / 50), 2)
-    return World("wandering", load, *_served(rng, load, maximum), maximum, True)
+    return World("wandering", load, *_served(rng, load, maximum), maximum)
 
 
 def leak(rng: np.random.Generator, n: int) -> World:
@@ -137,7 +135,7 @@ def leak(rng: np.random.Generator, n: int) -> World:
     replicas, value = _served(rng, load, 60)
     start, hours = n - PLAYED - TAIL + int(rng.integers(60, 240)), rng.uniform(2, 8)
     slower = np.clip((np.arange(n) - start) / (60 * hours), 0, 1) * math.log(rng.uniform(1.3, 5))
-    return World("leak", load, replicas, value * np.exp(slower), 60, True)
+    return World("leak", load, replicas, value * np.exp(slower), 60)
 
 
 def incident(rng: np.random.Generator, n: int) -> World:
@@ -147,7 +145,7 @@ def incident(rng: np.random.Generator, n: int) -> World:
     start = n - PLAYED - TAIL + int(rng.integers(60, 600))
     value = value.copy()
     value[start : start + int(rng.integers(10, 90))] *= rng.uniform(3, 8)
-    return World("incident", load, replicas, value, 60, True)
+    return World("incident", load, replicas, value, 60)
 
 
 def spikes(rng: np.random.Generator, n: int) -> World:
@@ -155,7 +153,7 @@ def spikes(rng: np.random.Generator, n: int) -> World:
     load = _wave(rng, n, rng.uniform(150, 600))
     replicas, value = _served(rng, load, 60)
     wild = rng.random(n) < rng.uniform(0.01, 0.06)
-    return World("spikes", load, replicas, np.where(wild, value * rng.uniform(3, 8, n), value), 60, True)
+    return World("spikes", load, replicas, np.where(wild, value * rng.uniform(3, 8, n), value), 60)
 
 
 def nightly(rng: np.random.Generator, n: int) -> World:
@@ -164,7 +162,7 @@ def nightly(rng: np.random.Generator, n: int) -> World:
     t = (np.arange(n) / DAY + rng.uniform(0, 1)) % 1.0
     job = np.exp(-(((t - 0.5) / rng.uniform(0.02, 0.08)) ** 2)) * rng.uniform(0.6, 1.6)
     value = 0.08 * np.exp(job + _ar1(rng, n, rng.uniform(0.04, 0.15), rng.uniform(0.3, 0.9)))
-    return World("nightly", load, _followed(load, 60), value, 60, False)
+    return World("nightly", load, _followed(load, 60), value, 60)
 
 
 WORLDS: Final[tuple[Callable[[np.random.Generator, int], World], ...]] = (
