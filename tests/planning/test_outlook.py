@@ -21,6 +21,7 @@ from trimtab.forecasting.forecast import NoForecast, forecast
 from trimtab.forecasting.reliability import NoPerformance, NoReliability, Performance, Reliability
 from trimtab.planning.learning import learn
 from trimtab.planning.outlook import Outlook, OutlookInputs, look_ahead
+from trimtab.planning.strategies import STRATEGIES
 
 STEP, DAY = 60.0, 1440
 QUEUE = MM1()
@@ -76,15 +77,19 @@ def cut(history: WorkloadHistory, end: int) -> WorkloadHistory:
 
 def inputs_of(history: WorkloadHistory, policy: PolicySpec, **changed: Any) -> OutlookInputs:
     now = history.load.end
+    curves = learn(history, tuple(policy.objectives), {}, None, now).curves
+    probability = STRATEGIES[policy.strategy].capacity_probability
+    carried = min((one.capacity(0.25, 0.5, probability) for one in curves.values()), default=math.nan)
     given: dict[str, Any] = {
         "spec": policy,
         "history": history,
         "forecast": forecast(history.load, now=now, horizon_seconds=3600.0),
-        "curves": learn(history, tuple(policy.objectives), {}, None, now).curves,
+        "curves": curves,
         "replicas": int(history.replicas.values[-1]) if len(history.replicas) else 1,
         "pod": PodSize(0.5, 2.0**28),
         "startup_seconds": 30.0,
         "now": now,
+        "capacity_per_replica": carried,
     }
     return OutlookInputs(**{**given, **changed})
 

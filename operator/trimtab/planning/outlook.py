@@ -39,7 +39,7 @@ from trimtab.planning.outlook_objectives import MOST_CORES, DemandAhead, Objecti
 from trimtab.planning.outlook_residuals import Background
 from trimtab.planning.outlook_warnings import early_warnings, error_budgets, holding, track_record
 from trimtab.planning.performance_curve import PerformanceCurve
-from trimtab.planning.strategies import STRATEGIES, Strategy
+from trimtab.planning.strategies import STRATEGIES
 
 _Kept = TypeVar("_Kept")
 
@@ -76,8 +76,8 @@ class OutlookInputs:
     now: float
     room: Room = field(default_factory=Room)
     capacity_per_replica: float = math.nan
-    """Load that a replica is given at the operating point. NaN: the least that the curves promise, else the largest
-    load a replica that was common (95th percentile)."""
+    """Load that a replica is given at the operating point. NaN: the largest load a replica that was common (95th
+    percentile)."""
     previous: OutlookState | None = None
 
 
@@ -145,7 +145,7 @@ def _operating(inputs: OutlookInputs) -> Operating:
     capacity = inputs.capacity_per_replica
     return Operating(
         replicas=inputs.replicas,
-        capacity=capacity if math.isfinite(capacity) and capacity > 0 else _capacity(inputs, strategy),
+        capacity=capacity if math.isfinite(capacity) and capacity > 0 else _common(inputs),
         headroom=strategy.headroom,
         pod=inputs.pod,
         min_replicas=min(floor, horizontal.max_replicas) if horizontal else 1,
@@ -153,16 +153,8 @@ def _operating(inputs: OutlookInputs) -> Operating:
     )
 
 
-def _capacity(inputs: OutlookInputs, strategy: Strategy) -> float:
-    """Load that a replica carries: the least that the curves promise, else what was common."""
-    size = _cpu_size(inputs)
-    promised = [
-        curve.capacity(objective.threshold, size, strategy.capacity_probability)
-        for objective in inputs.spec.objectives
-        if (curve := inputs.curves.get(objective.name)) is not None
-    ]
-    if promised and min(promised) > 0:
-        return min(promised)
+def _common(inputs: OutlookInputs) -> float:
+    """Largest load a replica that was common; NaN when none was seen."""
     load = inputs.history.load
     replicas = on_grid(load, inputs.history.replicas)
     with np.errstate(divide="ignore", invalid="ignore"):
