@@ -195,7 +195,7 @@ def test_old_blocks_are_dropped() -> None:
 def test_another_step_or_nothing_starts_anew() -> None:
     state = follow_trend(Series(0.0, 300.0, np.empty(0)))
     assert state.changes == ()
-    assert isinstance(state.overall, NoTrend)
+    assert isinstance(state.recent, NoTrend)
     assert follow_trend(Series(0.0, 60.0, np.arange(100.0)), (), state).step_seconds == 60.0
 
 

@@ -23,13 +23,6 @@ class Blocks:
     medians: FloatArray
     """Shape (k,), k <= 512; NaN where less than half of the samples are present."""
 
-    @property
-    def middles(self) -> FloatArray:
-        """Unix seconds of the middle of each block, shape (k,)."""
-        index = np.arange(self.medians.size, dtype=np.float64)
-        middles: FloatArray = self.start + (index + 0.5) * self.step_seconds
-        return middles
-
 
 def width_for(samples: int) -> int:
     """Samples a block for a history of so many: a power of two, so that it seldom changes while a history grows.

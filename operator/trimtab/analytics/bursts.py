@@ -25,7 +25,6 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_duration, format_number
 
 FEWEST_BURSTS = 3
-MOST_EPISODES = 50
 _FEWEST_SAMPLES = 60
 _WINDOW_SECONDS = 6 * 3600.0
 _WINDOW_BLOCKS = 25
@@ -79,15 +78,12 @@ class Bursts:
     """The bursts of a series."""
 
     count: int
-    per_day: float
     height_percent: int
     """Median of the peaks above the baseline, in percent of it."""
     duration_seconds: float
     """Median."""
     regular: tuple[RegularBurst, ...]
     """Times of day at which they come on most days; empty when they come at any time."""
-    episodes: tuple[Burst, ...]
-    """The newest, at most 50."""
     message: str
 
 
@@ -196,7 +192,7 @@ def _told(found: list[Burst], series: Series, zone: tzinfo) -> Bursts:
     peak = format_number(float(np.median([one.peak for one in found])))
     above = f"{height:.0f} % above their surroundings" if height < _FROM_NOTHING else f"from next to nothing to {peak}"
     message = f"{often}, {above} for {format_duration(round(length))}, {when}."
-    return Bursts(len(found), rate, _percent(height), length, regular, tuple(found[-MOST_EPISODES:]), message)
+    return Bursts(len(found), _percent(height), length, regular, message)
 
 
 def _height(burst: Burst) -> float:

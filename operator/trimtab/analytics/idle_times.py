@@ -58,8 +58,6 @@ class IdleWindow:
 class IdleTimes:
     """The idle times of a series."""
 
-    below: float
-    """Values at or below this are idle: 5 % of the usual busy value."""
     share_percent: float
     """Share of the time."""
     longest_seconds: float
@@ -112,7 +110,7 @@ def idle_times(series: Series, zone: tzinfo = UTC) -> IdleTimes | NoPattern:
     spans = tuple((series.start + low * step, series.start + (high - 1) * step) for low, high in lasting[-50:])
     when = f"regularly {', '.join(window.text for window in schedule)}" if schedule else "at no regular hours"
     message = f"Idle {share:.0f} % of the time, at most {format_duration(round(longest))} in a row, {when}."
-    return IdleTimes(below, share, longest, spans, schedule, min(total, WEEK_HOURS), days, message)
+    return IdleTimes(share, longest, spans, schedule, min(total, WEEK_HOURS), days, message)
 
 
 def _regular_hours(series: Series, idle: BoolArray, present: BoolArray, zone: tzinfo) -> tuple[BoolArray, int]:

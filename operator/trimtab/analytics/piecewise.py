@@ -49,7 +49,6 @@ class Pieces(NamedTuple):
     slope: float
     changes: tuple[Piece, ...]
     """In order of their index."""
-    noise: RedNoise
 
     def line(self, count: int) -> FloatArray:
         """The line at samples 0 to ``count`` - 1."""
@@ -268,6 +267,4 @@ def _pieces(found: _Solution, centre: float, with_gains: bool) -> Pieces:
         size = float(weights[fixed + place])
         changes.append(Piece(one.index, one.bend, size / count if one.bend else size, gain, reach))
     slope = float(weights[1]) / count if found.sloped else 0.0
-    return Pieces(
-        centre + float(weights[0]), slope, tuple(sorted(changes, key=lambda one: one.index)), found.frame.noise
-    )
+    return Pieces(centre + float(weights[0]), slope, tuple(sorted(changes, key=lambda one: one.index)))

@@ -36,7 +36,6 @@ class TrendState:
     periods_seconds: tuple[float, ...]
     """Seasons that were taken out when the changes were found."""
     changes: tuple[ChangePoint, ...]
-    overall: Trend | NoTrend
     recent: Trend | NoTrend
     """Trend since the last change; over all when there was none."""
 
@@ -73,7 +72,7 @@ def _begun(series: Series, keep_seconds: float) -> TrendState:
     width, step = width_for(len(series)), series.step_seconds
     closed = Blocks(series.start, width * step, np.empty(0))
     nothing = NoTrend("no block of samples is full yet")
-    state = TrendState(step, width, closed, series.start, np.empty(0), 0, (), (), nothing, nothing)
+    state = TrendState(step, width, closed, series.start, np.empty(0), 0, (), (), nothing)
     return _grown(state, Series(series.start, step, np.empty(0)), series, keep_seconds)
 
 
@@ -125,6 +124,5 @@ def _looked(state: TrendState, periods: tuple[float, ...]) -> TrendState:
     closed = state.closed
     series = Series(closed.start, closed.step_seconds, closed.medians)
     changes = changes_of(closed, periods)
-    overall = trend(series, periods)
-    recent = trend(series, periods, since=changes[-1].time) if changes else overall
-    return replace(state, pending=0, periods_seconds=periods, changes=changes, overall=overall, recent=recent)
+    recent = trend(series, periods, since=changes[-1].time if changes else None)
+    return replace(state, pending=0, periods_seconds=periods, changes=changes, recent=recent)
