@@ -132,6 +132,14 @@ def test_first_sight_reports_the_last_day_only() -> None:
     assert found.new == ()
 
 
+def test_what_goes_on_at_first_sight_is_active_and_not_new() -> None:
+    given = signals()
+    given["load"][LENGTH - 3 : LENGTH] += 120
+    found = look(given, LENGTH)
+    assert [one.signal for one in found.active] == ["load"]
+    assert found.new == ()
+
+
 def test_signals_that_move_together_are_a_group() -> None:
     given = signals()
     for name, move in (("load", 120.0), ("cpu", 1.5), ("latency", 0.1)):

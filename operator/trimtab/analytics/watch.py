@@ -55,7 +55,7 @@ class Watched:
     recent: tuple[Anomaly, ...]
     """Anomalies that ended in the last 24 hours, the newest last; at most 50."""
     new: tuple[Anomaly, ...]
-    """Anomalies that opened in this round, whether they go on or not. At first sight only those that go on."""
+    """Anomalies that opened in this round, whether they go on or not; none at first sight."""
     ended: tuple[Anomaly, ...]
     """Anomalies that ended in this round; at first sight those of the last 24 hours."""
     groups: tuple[AnomalyGroup, ...]
