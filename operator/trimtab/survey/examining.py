@@ -20,7 +20,7 @@ from trimtab.planning.evidence import plausible_history, usage_of
 from trimtab.planning.findings import AssessInputs, Running
 from trimtab.planning.options import monthly_cost
 from trimtab.reporting.analysis import Ahead, Sizing, State, WorkloadEntry
-from trimtab.survey.insights import anomalies, health, recommendation, target
+from trimtab.survey.insights import health, recommendation, target
 from trimtab.survey.plotting import plot
 from trimtab.survey.sizing import container_entry, pod_sizing
 
@@ -64,7 +64,7 @@ def examine(job: Job) -> WorkloadEntry:
         health=health(insights.health),
         trend=insights.trend if isinstance(insights.trend, Trend) else None,
         seasons=assessment.seasons,
-        anomalies=anomalies(insights, len(job.history.cpu_cores)),
+        anomalies=insights.anomalies,
         ahead=_ahead(assessment.forecast),
         no_forecast=assessment.forecast.reason if isinstance(assessment.forecast, NoForecast) else "",
         containers=containers,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 
 from trimtab.adapters.discovery import FoundWorkload
-from trimtab.analytics.anomaly import Anomaly
 from trimtab.planning.advice import Advice
-from trimtab.planning.findings import Insights
 from trimtab.planning.health import Health as JudgedHealth
 from trimtab.planning.health import NoHealth
 from trimtab.reporting.analysis import Factor, Health, Recommendation
@@ -23,11 +21,6 @@ def health(judged: JudgedHealth | NoHealth) -> Health:
     if isinstance(judged, NoHealth):
         return Health(math.nan, judged.reason)
     return Health(judged.score, judged.reason, tuple(Factor(one.name, one.score, one.reason) for one in judged.factors))
-
-
-def anomalies(insights: Insights, containers: int) -> tuple[Anomaly, ...]:
-    """Those of the last 24 hours, newest first; of a single container's CPU, which is the load, they are told once."""
-    return tuple(one for one in insights.anomalies if containers > 1 or not one.signal.startswith("cpu/"))
 
 
 def recommendation(one: Advice, workload: FoundWorkload) -> Recommendation:
