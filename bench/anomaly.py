@@ -16,6 +16,7 @@ import numpy as np
 from bench.nab import Curves, Profile, Recording, curves, profiles, recordings
 from bench.nab_nested import nested
 from bench.nab_published import differing, normalising_error, published
+from bench.traces import DEFAULT, VARIABLE
 from trimtab.analytics.scoring import Scorer
 from trimtab.domain.series import FloatArray
 
@@ -24,11 +25,11 @@ STANDARD, LOW_FP, LOW_FN = "standard", "reward_low_FP_rate", "reward_low_FN_rate
 
 def main(arguments: Sequence[str]) -> int:
     """Score the corpus, print the table; the last line has the figures."""
-    root = Path(os.environ.get("TRIMTAB_BENCH_DATA", "../shared/data")) / "nab"
+    root = Path(os.environ.get(VARIABLE, DEFAULT)) / "nab"
     try:
         corpus, costs = recordings(root), profiles(root)
     except OSError as error:
-        print(f"anomaly: no NAB data; set TRIMTAB_BENCH_DATA to the folder that has nab/: {error}", file=sys.stderr)
+        print(f"anomaly: no NAB data; set {VARIABLE} to the folder that has nab/: {error}", file=sys.stderr)
         return 2
     check(root, corpus, costs)
     scores, microseconds = stream(corpus)
