@@ -7,7 +7,33 @@ import importlib
 
 import pytest
 
-MODULES = ["algebra", "quality", "level", "gaps", "trend", "folding", "spectrum", "seasonality"]
+MODULES = [
+    "algebra",
+    "blocks",
+    "bursts",
+    "calendar_effects",
+    "change_points",
+    "control_charts",
+    "copying",
+    "detection",
+    "evidence",
+    "expectation",
+    "folding",
+    "gaps",
+    "idle_times",
+    "kinds",
+    "level",
+    "local_time",
+    "patterns",
+    "quality",
+    "red_noise",
+    "runs",
+    "scoring",
+    "scoring_ranks",
+    "seasonality",
+    "spectrum",
+    "trend",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import pickle
 
 import numpy as np
@@ -30,13 +28,6 @@ def found_in(values: FloatArray, periods: tuple[float, ...] = (), step: float = 
 
 def daily(seed: int) -> FloatArray:
     return 100 + 40 * np.sin(2 * np.pi * TIME / 288) + autoregressive(2016, 0.5, 5.0, seed)
-
-
-@pytest.mark.parametrize("module", ["blocks", "red_noise", "change_points"])
-def test_examples(module: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"trimtab.analytics.{module}"))
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 @pytest.mark.parametrize("persistence", [0.0, 0.5, 0.9])

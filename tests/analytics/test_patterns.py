@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import pickle
 
 import numpy as np
@@ -37,13 +35,6 @@ def of(values: FloatArray) -> Series:
 
 def wave(seed: int) -> FloatArray:
     return 100 + 40 * np.sin(2 * np.pi * TIME / 86_400) + autoregressive(TIME.size, 0.5, 4.0, seed)
-
-
-@pytest.mark.parametrize("module", ["local_time", "runs", "bursts", "idle_times", "patterns", "calendar_effects"])
-def test_examples(module: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"trimtab.analytics.{module}"), extraglobs={"np": np})
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 @pytest.mark.parametrize(
