@@ -23,6 +23,7 @@ from trimtab.forecasting.reliability import Reliability
 from trimtab.forecasting.state import FittedState
 from trimtab.planning.learning import Learned, learn
 from trimtab.planning.outlook import OutlookInputs, OutlookState, look_ahead
+from trimtab.planning.strategies import STRATEGIES
 
 EVERY = 2
 """Samples between rounds."""
@@ -88,6 +89,7 @@ def onsets(value: FloatArray, threshold: float) -> list[int]:
 def play(one: World) -> Tally:
     """All rounds of one workload."""
     tally, spec = Tally(hours=PLAYED * STEP / 3600), one.spec()
+    probability = STRATEGIES[spec.strategy].capacity_probability
     first, last = WARM_DAYS * DAY, WARM_DAYS * DAY + PLAYED
     fitted: FittedState | None = None
     learned: Learned | None = None
@@ -113,6 +115,9 @@ def play(one: World) -> Tally:
             pod=PodSize(0.5, 2.5e8),
             startup_seconds=40.0,
             now=at,
+            capacity_per_replica=min(
+                (curve.capacity(0.25, 0.5, probability) for curve in learned.curves.values()), default=math.nan
+            ),
             previous=state,
         )
         started = time.process_time()
