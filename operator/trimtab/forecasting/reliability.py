@@ -83,8 +83,7 @@ class Diagram:
         >>> round(Diagram().corrected(0.7), 6)
         0.7
         """
-        shift, slope = self.correction()
-        return 1.0 / (1.0 + math.exp(-(shift + slope * _log_odds(probability))))
+        return _moved(probability, *self.correction())
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +178,12 @@ def reliability(
     """
     if not held:
         return NoReliability(reason)
-    found = []
+    found, correction = [], diagram.correction()
     for name, courses in held.items():
         raw = float(courses.mean())
-        found.append(ObjectiveReliability(name, 100.0 * diagram.corrected(raw), 100.0 * raw))
+        found.append(ObjectiveReliability(name, 100.0 * _moved(raw, *correction), 100.0 * raw))
     together = float(np.all(list(held.values()), axis=0).mean())
-    joint = min(100.0 * diagram.corrected(together), *(one.probability_percent for one in found), 100.0)
+    joint = min(100.0 * _moved(together, *correction), *(one.probability_percent for one in found), 100.0)
     weakest = min(found, key=lambda one: one.probability_percent)
     return Reliability(
         score=round(joint),
@@ -215,6 +214,11 @@ def performance(margins: list[ObjectiveMargin], reason: str) -> Performance | No
         margins=tuple(margins),
         reason=f"{weakest.objective} is expected {abs(weakest.margin_percent):.0f} % {side} its threshold",
     )
+
+
+def _moved(probability: float, shift: float, slope: float) -> float:
+    """``probability`` with its log odds corrected."""
+    return 1.0 / (1.0 + math.exp(-(shift + slope * _log_odds(probability))))
 
 
 def _log_odds(probability: float) -> float:
