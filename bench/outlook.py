@@ -173,9 +173,7 @@ def plan_coverage(seeds: int) -> tuple[float, int]:
                 continue
             for ahead in (7, reach):
                 week_then = load.between(now + (ahead - 3.5) * 86_400, now + (ahead + 3.5) * 86_400).values
-                peak = float(
-                    np.quantile(week_then.reshape(-1, 24)[:7] if week_then.size % 24 == 0 else week_then, 0.995)
-                )
+                peak = float(np.quantile(week_then, 0.995))
                 low, high = found.interval(ahead)
                 inside, total = inside + (low <= peak <= high), total + 1
     return 100 * inside / total, total
