@@ -10,6 +10,7 @@ from typing import Final
 from trimtab.adapters.prometheus_connection import Connection
 from trimtab.adapters.prometheus_wire import QueryFailed, RangeAnswer
 from trimtab.adapters.promql import escape_regex, quoted
+from trimtab.adapters.signals_kube import WORKLOAD_LABELS, labelled, owned_pods
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.status import Amounts, ContainerSize
 from trimtab.domain.units import format_cpu, format_memory
@@ -21,6 +22,7 @@ _REPLICAS: Final = {
     TargetKind.STATEFUL_SET: ("statefulset", "kube_statefulset_replicas", "kube_statefulset_status_replicas_ready"),
 }
 _SIZES: Final = ("requests", "limits")
+_WORKLOAD: Final = ", ".join(WORKLOAD_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,13 @@ def _replicas_query(kind: TargetKind, selector: str) -> str:
 def _sizes_query(selector: str) -> str:
     """Requests and limits by container of each workload; the largest where its pods differ, as in a rollout."""
     amounts = " or ".join(
-        _labelled(f"kube_pod_container_resource_{bound}{_in(selector, _CPU_AND_MEMORY)}", "bound", bound)
+        labelled(f"kube_pod_container_resource_{bound}{_in(selector, _CPU_AND_MEMORY)}", "bound", bound)
         for bound in _SIZES
     )
     ended = f"kube_pod_status_phase{_in(selector, _ENDED)} == 1"
     each = f"max by (namespace, pod, container, resource, bound) (({amounts}) unless on (namespace, pod) ({ended}))"
-    joined = f"{each} * on (namespace, pod) group_left (workload_type, workload) {_owners(selector)}"
-    return f"max by (namespace, workload_type, workload, container, resource, bound) ({joined})"
+    joined = f"{each} * on (namespace, pod) group_left ({_WORKLOAD}) {_owners(selector)}"
+    return f"max by (namespace, {_WORKLOAD}, container, resource, bound) ({joined})"
 
 
 _CPU_AND_MEMORY: Final = 'resource=~"cpu|memory"'
@@ -117,29 +119,12 @@ _ENDED: Final = 'phase=~"Succeeded|Failed"'
 
 def _owners(selector: str) -> str:
     """One element of value 1 a pod, with the labels of its workload."""
-    of_replica_sets = f"kube_pod_owner{_owned_by('ReplicaSet', selector)}"
-    by_replica_set = f'label_replace({of_replica_sets}, "replicaset", "$1", "owner_name", "(.+)")'
-    owners = f"kube_replicaset_owner{_owned_by('Deployment', selector)}"
-    replica_sets = f"topk by (namespace, replicaset) (1, max by (namespace, replicaset, owner_name) ({owners}))"
-    deployment = (
-        f"max by (namespace, pod, replicaset) ({by_replica_set})"
-        f" * on (namespace, replicaset) group_left (owner_name) {replica_sets}"
+    replica_sets, deployments, stateful_sets = (
+        _in(selector, f'owner_kind="{kind}"') for kind in ("ReplicaSet", "Deployment", "StatefulSet")
     )
-    of_stateful_sets = f"kube_pod_owner{_owned_by('StatefulSet', selector)}"
-    stateful_set = f"max by (namespace, pod, owner_name) ({of_stateful_sets})"
-    arms = " or ".join(
-        _labelled(f'label_replace({arm}, "workload", "$1", "owner_name", "(.+)")', "workload_type", kind)
-        for kind, arm in ((TargetKind.DEPLOYMENT, deployment), (TargetKind.STATEFUL_SET, stateful_set))
-    )
-    return f"topk by (namespace, pod) (1, {arms})"
-
-
-def _owned_by(kind: str, selector: str) -> str:
-    return _in(selector, f'owner_kind="{kind}"')
-
-
-def _labelled(vector: str, label: str, value: str) -> str:
-    return f'label_replace({vector}, "{label}", "{value}", "", "")'
+    arms = zip(TargetKind, owned_pods(replica_sets, deployments, stateful_sets, "namespace, "), strict=True)
+    labelled_arms = " or ".join(labelled(pods, "workload_type", kind) for kind, pods in arms)
+    return f"topk by (namespace, pod) (1, {labelled_arms})"
 
 
 def _replicas(kind: TargetKind, answer: RangeAnswer) -> list[tuple[str, str, int]]:

@@ -86,8 +86,13 @@ def _arms(scope: Workloads, deployment: str, stateful_set: str) -> str:
         (TargetKind.STATEFUL_SET, scope.stateful_sets, stateful_set),
     ):
         if names != ():
-            arms.append(f'label_replace({text}, "workload_type", {quoted(kind)}, "", "")')
+            arms.append(labelled(text, "workload_type", kind))
     return " or ".join(arms)
+
+
+def labelled(vector: str, label: str, value: str) -> str:
+    """A vector whose elements all have one more label."""
+    return f'label_replace({vector}, "{label}", {quoted(value)}, "", "")'
 
 
 def _listed(label: str, names: tuple[str, ...] | None) -> str:
@@ -100,15 +105,27 @@ def _named(vector: str, label: str) -> str:
 
 def _owners(scope: Workloads) -> str:
     """One element of value 1 a pod, with the labels of its workload."""
-    of_replica_sets = scope.selector('owner_kind="ReplicaSet"', scope.pods())
-    by_replica_set = f'label_replace(kube_pod_owner{of_replica_sets}, "replicaset", "$1", "owner_name", "(.+)")'
-    pods = f"max by (pod, replicaset) ({by_replica_set})"
-    of_deployments = scope.selector('owner_kind="Deployment"', _listed("owner_name", scope.deployments))
-    replica_sets = f"topk by (replicaset) (1, max by (replicaset, owner_name) (kube_replicaset_owner{of_deployments}))"
-    deployment = _named(f"{pods} * on (replicaset) group_left (owner_name) {replica_sets}", "owner_name")
-    of_stateful_sets = scope.selector('owner_kind="StatefulSet"', _listed("owner_name", scope.stateful_sets))
-    stateful_set = _named(f"max by (pod, owner_name) (kube_pod_owner{of_stateful_sets})", "owner_name")
+    deployment, stateful_set = owned_pods(
+        scope.selector('owner_kind="ReplicaSet"', scope.pods()),
+        scope.selector('owner_kind="Deployment"', _listed("owner_name", scope.deployments)),
+        scope.selector('owner_kind="StatefulSet"', _listed("owner_name", scope.stateful_sets)),
+    )
     return f"topk by (pod) (1, {_arms(scope, deployment, stateful_set)})"
+
+
+def owned_pods(of_replica_sets: str, of_deployments: str, of_stateful_sets: str, within: str = "") -> tuple[str, str]:
+    """The pods of Deployments and those of StatefulSets, of value 1 and with the label ``workload``.
+
+    The selectors are those of the pods' owners, the ReplicaSets' and again the pods'; ``within`` names further labels
+    that tell pods and ReplicaSets apart, each with a comma behind it.
+    """
+    by_replica_set = f'label_replace(kube_pod_owner{of_replica_sets}, "replicaset", "$1", "owner_name", "(.+)")'
+    pods = f"max by ({within}pod, replicaset) ({by_replica_set})"
+    owners = f"max by ({within}replicaset, owner_name) (kube_replicaset_owner{of_deployments})"
+    replica_sets = f"topk by ({within}replicaset) (1, {owners})"
+    deployment = f"{pods} * on ({within}replicaset) group_left (owner_name) {replica_sets}"
+    stateful_set = f"max by ({within}pod, owner_name) (kube_pod_owner{of_stateful_sets})"
+    return _named(deployment, "owner_name"), _named(stateful_set, "owner_name")
 
 
 def _by_workload(function: str, pods: str, scope: Workloads, *labels: str, parameter: str = "") -> str:
