@@ -219,9 +219,12 @@ def planned_times(run: JsonObject) -> list[float]:
 
 
 async def test_killed_right_after_each_write(stage: Stage, audit: Audit, gate: Gate, gate_kubeconfig: Path) -> None:
-    """Each process lives until its first write has landed, and never hears of it."""
+    """Each process lives until its first write has landed, and never hears of it.
+
+    A record of a change that is two intervals old is made anew before the change: starts must be quicker than that.
+    """
     await play(stage, service(BAD, namespace=stage.namespace))
-    await stage.apply(policy(BAD, validation={"failureLimit": 0}))
+    await stage.apply(policy(BAD, validation={"failureLimit": 0}, analysis={"interval": "10s"}))
     operator = stage.operator(kubeconfig=gate_kubeconfig)
     await learned(stage, BAD)
     lives = 0
