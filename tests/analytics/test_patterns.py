@@ -188,8 +188,8 @@ def test_no_cold_starts() -> None:
 def test_everything_in_sentences() -> None:
     values = OFFICE + np.random.default_rng(0).random(TIME.size)
     found = find_patterns(of(values), [SeasonFound(86_400.0, 81)], objectives=[(LATENCY, of(after_wakes(0.8, 3, 0.1)))])
-    assert found.messages[0] == "Repeats every 24h, which explains 81 % of its movement."
-    assert [text.split()[0] for text in found.messages] == ["Repeats", "Idle", "After", "The", "Weekends"]
+    assert found.told[0][1] == "Repeats every 24h, which explains 81 % of its movement."
+    assert [text.split()[0] for _, text in found.told] == ["Repeats", "Idle", "After", "The", "Weekends"]
     assert pickle.loads(pickle.dumps(found)) == found
     with pytest.raises(ValueError, match="no time zone"):
         find_patterns(of(values), time_zone="Mars/Olympus")
@@ -216,4 +216,4 @@ def test_weekdays(days: tuple[int, ...], text: str) -> None:
 def test_anything_goes(values: list[float], step: float) -> None:
     series = Series(MONDAY, step, np.array(values, dtype=np.float64))
     found = find_patterns(series, objectives=[(LATENCY, series)], replicas=series, time_zone="Asia/Kolkata")
-    assert all(message.endswith(".") and "nan" not in message for message in found.messages)
+    assert all(message.endswith(".") and "nan" not in message for _, message in found.told)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 
 from trimtab.analytics.algebra import line
 from trimtab.analytics.kinds import Sign, Stretch, alternates, season_lost
 from trimtab.domain.choices import AnomalyKind
-from trimtab.domain.units import format_duration, format_memory, format_number
+from trimtab.domain.units import format_clock, format_duration, format_memory, format_number
 
 _NAMED = {3600.0: "hour", 86_400.0: "day", 604_800.0: "week"}
 
@@ -47,7 +46,7 @@ class Told:
 
 def sentence(told: Told) -> str:
     """Why an anomaly is of its kind."""
-    at, count = clock(told.start, told.step_seconds), told.stretch.deviations.size
+    at, count = format_clock(told.start, told.step_seconds), told.stretch.deviations.size
     kinds = AnomalyKind
     match told.kind:
         case kinds.SPIKE | kinds.DIP:
@@ -107,7 +106,7 @@ def _point(told: Told) -> str:
     spread = "" if told.still else f" ± {amount(told.spread, told.unit, bare=True)}"
     expected = 0.0 if told.still and abs(told.expected) < 1e-9 * abs(told.value) else told.expected
     return (
-        f"{amount(told.value, told.unit)} at {clock(told.peak_time, told.step_seconds)} where"
+        f"{amount(told.value, told.unit)} at {format_clock(told.peak_time, told.step_seconds)} where"
         f" {amount(expected, told.unit, bare=True)}{spread} was expected"
     )
 
@@ -138,15 +137,3 @@ def amount(value: float, unit: str, *, bare: bool = False) -> str:
     if unit == "bytes":
         return format_memory(value) if abs(value) >= 2**20 else f"{value / 2**10:.0f}Ki"
     return format_number(value) if bare or not unit else f"{format_number(value)} {unit}"
-
-
-def clock(time: float, step_seconds: float) -> str:
-    """Time of day in UTC, with seconds where the step is below a minute.
-
-    >>> clock(36120.0, 60.0), clock(36125.0, 5.0)
-    ('10:02', '10:02:05')
-    """
-    if not 0 <= time < 1e11:
-        return f"{time:.0f} s"
-    moment = datetime.fromtimestamp(time, UTC)
-    return moment.strftime("%H:%M" if step_seconds % 60 == 0 else "%H:%M:%S")

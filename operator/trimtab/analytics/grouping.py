@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trimtab.analytics.anomaly import Anomaly
-from trimtab.analytics.evidence import clock
+from trimtab.domain.units import format_clock
 
 TOGETHER_STEPS: Final = 3
 """Anomalies that begin within so many samples of the first belong together."""
@@ -45,4 +45,6 @@ def _group(these: list[Anomaly], step_seconds: float) -> AnomalyGroup:
     cause = "the load is the likely cause" if ordered[0].signal == LOAD else "the load was as expected"
     start = min(one.start for one in these)
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    return AnomalyGroup(tuple(ordered), start, f"{listed} {verb} together at {clock(start, step_seconds)}; {cause}.")
+    return AnomalyGroup(
+        tuple(ordered), start, f"{listed} {verb} together at {format_clock(start, step_seconds)}; {cause}."
+    )

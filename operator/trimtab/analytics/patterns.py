@@ -31,16 +31,23 @@ class Patterns:
     """Zone of all hours and weekdays."""
 
     @property
-    def messages(self) -> tuple[str, ...]:
-        """A sentence for each pattern that was found, in a fixed order."""
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """(kind, sentence) of each pattern that was found, in a fixed order."""
         told = [
-            f"Repeats every {format_duration(one.period_seconds)}, which explains {one.strength_percent} % of its"
-            " movement."
+            (
+                "Season",
+                f"Repeats every {format_duration(one.period_seconds)}, which explains {one.strength_percent} % of its"
+                " movement.",
+            )
             for one in self.seasons
         ]
-        told += [one.message for one in (self.bursts, self.idle) if not isinstance(one, NoPattern)]
-        told += [] if isinstance(self.cold_starts, NoPattern) else [one.message for one in self.cold_starts]
-        return tuple(told + [one.message for one in self.calendar])
+        if isinstance(self.bursts, Bursts):
+            told.append(("Burst", self.bursts.message))
+        if isinstance(self.idle, IdleTimes):
+            told.append(("Idle", self.idle.message))
+        if not isinstance(self.cold_starts, NoPattern):
+            told += [("ColdStart", one.message) for one in self.cold_starts]
+        return (*told, *(("Calendar", one.message) for one in self.calendar))
 
 
 def find_patterns(
@@ -59,8 +66,8 @@ def find_patterns(
     >>> import numpy as np
     >>> hour = np.arange(14 * 24)
     >>> office = np.where((hour % 24 >= 8) & (hour % 24 < 18), 50.0, 0.0)
-    >>> find_patterns(Series(0.0, 3600.0, office)).messages[0]
-    'Idle 58 % of the time, at most 14h in a row, regularly every day 18:00–08:00.'
+    >>> find_patterns(Series(0.0, 3600.0, office)).told[0]
+    ('Idle', 'Idle 58 % of the time, at most 14h in a row, regularly every day 18:00–08:00.')
     """
     zone = zone_of(time_zone)
     idle = idle_times(series, zone)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from trimtab.domain.choices import OnNoTraffic, TargetKind
 from trimtab.domain.rules import Rule, SpecModel
+from trimtab.domain.series import FloatArray
 from trimtab.domain.units import Duration, Quantity
 
 _QUERY = r"^([^$]|\$(namespace|target|pods|container|window)\b|\$[^a-zA-Z_]|\$$)*$"
@@ -120,3 +123,8 @@ class Objective(SpecModel):
         if self.max is not None:
             return value > self.max * (1 + tolerance)
         return value < self.threshold * (1 - tolerance)
+
+    def beyond(self, values: FloatArray) -> NDArray[np.bool_]:
+        """Which values are beyond the threshold, same shape; missing ones are not."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(values > self.max if self.max is not None else values < self.threshold)

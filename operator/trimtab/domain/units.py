@@ -1,9 +1,10 @@
-"""Kubernetes quantities and Go durations, parsed to floats and written back."""
+"""Kubernetes quantities and Go durations, parsed to floats and written back; numbers and times of day for people."""
 
 from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -99,6 +100,18 @@ def format_number(value: float, digits: int = 3) -> str:
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def format_clock(time: float, step_seconds: float = 60.0) -> str:
+    """Time of day in UTC, with seconds where the step is below a minute.
+
+    >>> format_clock(36120.0), format_clock(36125.0, 5.0)
+    ('10:02', '10:02:05')
+    """
+    if not 0 <= time < 1e11:
+        return f"{time:.0f} s"
+    moment = datetime.fromtimestamp(time, UTC)
+    return moment.strftime("%H:%M" if step_seconds % 60 == 0 else "%H:%M:%S")
 
 
 def _duration(value: Any) -> float:

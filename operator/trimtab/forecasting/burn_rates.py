@@ -208,8 +208,7 @@ def record(
     if last < 0:
         return ledger
     chosen[last + 1 :] = False
-    with np.errstate(invalid="ignore"):
-        beyond = series.values > objective.max if objective.max is not None else series.values < objective.threshold
+    beyond = objective.beyond(series.values)
     bad = (finite & beyond)[chosen]
     good = ((finite & ~beyond) | (~finite & idle))[chosen]
     new = times[chosen]

@@ -16,7 +16,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_duration, format_number
 from trimtab.planning.advice import Advice, AdviceKind, RecommendInputs, confidence, span_text
 from trimtab.planning.changes import amount
-from trimtab.planning.evidence import beyond, threshold_text
+from trimtab.planning.evidence import threshold_text
 from trimtab.planning.health_scales import margin
 from trimtab.planning.learning import on_grid
 
@@ -155,7 +155,7 @@ def _threshold(inputs: RecommendInputs, objective: Objective, series: Series) ->
     if present.size < _JUDGED_SAMPLES or present.size * series.step_seconds < _JUDGED_SECONDS:
         return
     upper = objective.max is not None
-    share = float(beyond(objective, present).mean())
+    share = float(objective.beyond(present).mean())
     worst = float(np.quantile(present, 0.999 if upper else 0.001))
     room = margin(objective, worst)
     loose, tight = AdviceKind.OBJECTIVE_TOO_LOOSE, AdviceKind.OBJECTIVE_TOO_TIGHT
@@ -230,7 +230,7 @@ def _also_idle(inputs: RecommendInputs, objective: Objective, series: Series) ->
     if both.sum() < _JUDGED_SAMPLES:
         return True
     calm = series.values[both & (load <= np.quantile(load[both], 0.25))]
-    return bool(beyond(objective, calm).mean() >= _TIGHT_STILL)
+    return bool(objective.beyond(calm).mean() >= _TIGHT_STILL)
 
 
 def _cold_starts(inputs: RecommendInputs) -> Iterator[Advice]:

@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 
-from trimtab.analytics.gaps import BoolArray
 from trimtab.analytics.quality import DataProblem, Quality, plausible
 from trimtab.analytics.quality import assess as assess_quality
 from trimtab.domain.choices import OnNoTraffic
@@ -83,12 +82,6 @@ def objective_state(
 def threshold_text(objective: Objective) -> str:
     """The threshold with its side."""
     return f"{'≤' if objective.max is not None else '≥'} {format_number(objective.threshold)}"
-
-
-def beyond(objective: Objective, values: FloatArray) -> BoolArray:
-    """Which values are beyond the threshold, same shape; missing ones are not."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(values > objective.threshold if objective.max is not None else values < objective.threshold)
 
 
 def idle_below(load: Series) -> float:

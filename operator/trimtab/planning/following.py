@@ -14,9 +14,9 @@ import math
 from dataclasses import dataclass, field, replace
 
 from trimtab.domain.scaling import Behavior
-from trimtab.domain.units import format_duration, format_number
+from trimtab.domain.units import format_clock, format_duration, format_number
 from trimtab.planning.behavior import BehaviorState, pace, scaled
-from trimtab.planning.rescue import Breach, RescueState, advise, clock, stepped
+from trimtab.planning.rescue import Breach, RescueState, advise, stepped
 
 UP_TOLERANCE = 0.10
 """Of a utilisation stand-in, as in the HPA."""
@@ -142,7 +142,7 @@ def _wanted(inputs: FollowInputs, demand: float) -> tuple[int, str]:
     need = min(load * (1 + inputs.headroom_percent / 100) / capacity, 1e6)
     when = "seen now"
     if foreseen:
-        when = "foreseen" if inputs.forecast_peak_at is None else f"foreseen at {clock(inputs.forecast_peak_at)}"
+        when = "foreseen" if inputs.forecast_peak_at is None else f"foreseen at {format_clock(inputs.forecast_peak_at)}"
     wanted = _with_tolerance(inputs, need)
     exact = max(_ceil(need), 1)
     reason = (

@@ -16,7 +16,6 @@ from trimtab.domain.choices import Severity
 from trimtab.domain.objectives import Objective
 from trimtab.domain.series import Series
 from trimtab.planning.badness import Badness
-from trimtab.planning.evidence import beyond
 
 Points = Sequence[tuple[float, float]]
 
@@ -97,7 +96,7 @@ def broken_share(objective: Objective, series: Series | None, now: float) -> flo
     values = values[np.isfinite(values)]
     if values.size < 10:
         return math.nan
-    return float(beyond(objective, values).mean())
+    return float(objective.beyond(values).mean())
 
 
 def anomalies_score(active: Sequence[Anomaly]) -> float:

@@ -13,7 +13,6 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.early_warning import BoolArray, Source, in_breach
 from trimtab.forecasting.reliability import ObjectiveMargin
 from trimtab.planning.badness import Badness
-from trimtab.planning.evidence import beyond
 from trimtab.planning.learning import on_grid
 from trimtab.planning.outlook_load import Grid
 from trimtab.planning.outlook_residuals import Background, learn_background, normals, residual_courses
@@ -99,7 +98,7 @@ def objective_ahead(
         source=Source.FORECAST if curve else Source.OBJECTIVE,
         beyond=logs > bound + 1e-12,
         margin=_margin(objective, badness, logs - bound),
-        breached=in_breach(beyond(objective, values)),
+        breached=in_breach(objective.beyond(values)),
         background=previous,
         horizon_seconds=float(horizon),
     )

@@ -26,7 +26,7 @@ from trimtab.forecasting.early_warning import (
     told,
 )
 from trimtab.forecasting.reliability import Diagram, Issued, judged
-from trimtab.planning.evidence import beyond, idle_below
+from trimtab.planning.evidence import idle_below
 from trimtab.planning.learning import on_grid
 from trimtab.planning.outlook_load import Grid
 from trimtab.planning.outlook_objectives import ObjectiveAhead
@@ -101,7 +101,7 @@ def track_record(
                 continue
             if due <= now < due + horizon:
                 came = series.between(waiting.at + 0.5 * series.step_seconds, waiting.until)
-                held = judged(beyond(objective, came.values), np.isfinite(came.values))
+                held = judged(objective.beyond(came.values), np.isfinite(came.values))
                 diagram = diagram if held is None else diagram.with_outcome(waiting.probability, held)
         issued[objective.name] = Issued(now, now + horizon, float(holding(one, points).mean()), asked)
     return diagram, issued

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
-from trimtab.domain.units import format_number
+from trimtab.domain.units import format_clock, format_number
 
 STEP_SHARE = 0.25
 """Replicas added where the curve cannot tell how many are needed: a quarter, at least one."""
@@ -130,21 +129,14 @@ def stepped(
     )
 
 
-def clock(at: float) -> str:
-    """Hour and minute in UTC, for reasons.
-
-    >>> clock(43380.0)
-    '12:03'
-    """
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
-
-
 def _waits(state: RescueState, now: float, replicas: int, ready: int, settle_seconds: float) -> str | None:
     """Why no step is made yet: what was ordered has not had its chance."""
     missing = max(replicas - ready, 0)
     if state.pending:
         if now - state.at < settle_seconds:
-            return f"the step to {state.after} replicas at {clock(state.at)} needs {settle_seconds:.0f} s to show"
+            return (
+                f"the step to {state.after} replicas at {format_clock(state.at)} needs {settle_seconds:.0f} s to show"
+            )
         # One broken pod among many must not stop a rescue; a step that never started must.
         if missing > 0.5 * (state.after - state.before):
             return f"{ready} of {replicas} replicas are ready, more would wait with the others"
@@ -168,5 +160,5 @@ def _kept(state: RescueState, now: float, demand: float) -> tuple[int, str]:
         return 0, ""
     share = min(1.0, demand / state.load) if state.load > 0 else 1.0
     kept = math.ceil(state.after * share - 1e-9)
-    until = clock(state.at + KEPT_SECONDS)
-    return kept, f"{state.before} replicas broke an objective at {clock(state.at)}: {kept} are kept until {until}"
+    broke, until = format_clock(state.at), format_clock(state.at + KEPT_SECONDS)
+    return kept, f"{state.before} replicas broke an objective at {broke}: {kept} are kept until {until}"

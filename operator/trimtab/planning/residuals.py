@@ -8,6 +8,7 @@ import numpy as np
 from scipy.fft import next_fast_len
 from scipy.special import stdtrit
 
+from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 
 _STRONGEST = 0.95
@@ -24,7 +25,7 @@ def robust_std(values: FloatArray) -> float:
     """
     if values.size < 2:
         return 0.0
-    spread = 1.4826 * float(np.median(np.abs(values - np.median(values))))
+    spread = MAD_TO_SIGMA * float(np.median(np.abs(values - np.median(values))))
     return spread if spread > 0 else float(np.std(values))
 
 

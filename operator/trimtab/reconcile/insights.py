@@ -6,9 +6,6 @@ import math
 from typing import Any, Final, Literal, TypeAlias
 
 from trimtab.analytics.anomaly import Anomaly
-from trimtab.analytics.bursts import Bursts
-from trimtab.analytics.idle_times import IdleTimes
-from trimtab.analytics.no_pattern import NoPattern
 from trimtab.analytics.patterns import Patterns
 from trimtab.analytics.trend import NoTrend
 from trimtab.domain.choices import Severity
@@ -84,12 +81,7 @@ def _anomaly(found: Anomaly) -> AnomalyState:
 
 def patterns_of(found: Patterns) -> list[PatternState]:
     """Habits of the demand, but for its seasons, which the status has elsewhere."""
-    told = [PatternState(kind="Burst", message=found.bursts.message)] if isinstance(found.bursts, Bursts) else []
-    if isinstance(found.idle, IdleTimes):
-        told.append(PatternState(kind="Idle", message=found.idle.message))
-    if not isinstance(found.cold_starts, NoPattern):
-        told += [PatternState(kind="ColdStart", message=one.message) for one in found.cold_starts]
-    told += [PatternState(kind="Calendar", message=one.message) for one in found.calendar]
+    told = [PatternState(kind=kind, message=message) for kind, message in found.told if kind != "Season"]
     return told[:_PATTERNS]
 
 
