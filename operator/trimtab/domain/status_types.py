@@ -32,10 +32,15 @@ def format_time(seconds: float) -> str:
 
 
 def parse_time(text: str | float) -> float:
-    """Unix seconds of an RFC 3339 time; ValueError when it is none."""
+    """Unix seconds of an RFC 3339 time, in UTC where it names no zone; ValueError when it is none.
+
+    >>> parse_time("1970-01-01T01:00:00+01:00"), parse_time("1970-01-01T00:00:00")
+    (0.0, 0.0)
+    """
     if isinstance(text, int | float):
         return float(text)
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 Time = Annotated[
