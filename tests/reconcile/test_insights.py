@@ -13,10 +13,12 @@ from tests.planning.building import policy_spec, size
 from trimtab.adapters.telemetry import GAUGES
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.series import FloatArray, Series
-from trimtab.domain.status import ConditionType
+from trimtab.domain.status import Condition, ConditionType, PolicyStatus
 from trimtab.planning.assessment import assess
 from trimtab.planning.findings import AssessInputs, Assessment, Insights, Running
+from trimtab.planning.health import Health, NoHealth
 from trimtab.reconcile import insights
+from trimtab.reconcile.insight_conditions import conditions
 
 STEP: Final = 60.0
 SAMPLES: Final = 3000
@@ -77,7 +79,7 @@ def bad() -> Assessment:
 
 
 def test_all_is_well(well: Assessment) -> None:
-    turned = insights.conditions(well.insights)
+    turned = conditions(well.insights, PolicyStatus())
     assert [turn[:2] for turn in turned.values()] == [
         ("True", "Healthy"),
         ("False", "NoneActive"),
@@ -88,7 +90,7 @@ def test_all_is_well(well: Assessment) -> None:
 
 
 def test_a_bad_turn_shows_in_conditions_cells_and_status(bad: Assessment) -> None:
-    turned = insights.conditions(bad.insights)
+    turned = conditions(bad.insights, PolicyStatus())
     assert turned[ConditionType.HEALTHY][:2] == ("False", "Unhealthy")
     assert turned[ConditionType.ANOMALY][:2] == ("True", "LevelShift")
     assert "objective/latency-p99" in insights.anomalies_cell(bad.insights)
@@ -113,5 +115,25 @@ def test_every_gauge_that_is_shown_is_declared_and_a_number(well: Assessment, ba
 
 
 def test_without_a_workload_nothing_is_said() -> None:
-    assert {turn[0] for turn in insights.conditions(None).values()} == {"Unknown"}
+    assert {turn[0] for turn in conditions(None, PolicyStatus()).values()} == {"Unknown"}
     assert insights.anomalies_cell(None) == insights.outlook_cell(None) == ""
+
+
+def test_a_score_that_hovers_does_not_turn_health_each_round(well: Assessment) -> None:
+    scores = [80, 71, 69, 72, 69, 74, 70, 75, 72, 70, 69]
+    status, turns = PolicyStatus(), []
+    for score in scores:
+        one = replace(found(well), health=replace(healthy(well), score=score))
+        said, reason, message = conditions(one, status)[ConditionType.HEALTHY]
+        assert f"health is {score} of 100" in message
+        assert ("healthy again from 75 on" in message) == (said == "False" and score >= 70)
+        told = Condition(type="Healthy", status=said, reason=reason, message=message, last_transition_time=0.0)
+        status = PolicyStatus(conditions=[told])
+        turns.append(said)
+    assert turns == ["True"] * 2 + ["False"] * 5 + ["True"] * 3 + ["False"]
+
+
+def healthy(assessment: Assessment) -> Health:
+    health = found(assessment).health
+    assert not isinstance(health, NoHealth)
+    return health

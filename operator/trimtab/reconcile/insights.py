@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.patterns import Patterns
 from trimtab.analytics.trend import NoTrend
+from trimtab.analytics.watch import Watched
 from trimtab.domain.choices import Severity
 from trimtab.domain.insights import (
     AdviceState,
@@ -24,7 +25,7 @@ from trimtab.domain.insights import (
     ScoreState,
     WarningState,
 )
-from trimtab.domain.status import ConditionType, TrendState
+from trimtab.domain.status import TrendState
 from trimtab.domain.units import format_cpu, format_duration, format_memory, format_number
 from trimtab.forecasting.burn_rates import ErrorBudget
 from trimtab.forecasting.capacity_plan import CapacityPlan, NoCapacityPlan
@@ -39,10 +40,6 @@ _FACTORS, _WARNINGS, _BUDGETS, _LIMITS, _PATTERNS, _ADVICE, _CHANGES = 12, 4, 8,
 _HOUR: Final = 3600.0
 _DAY: Final = 86_400.0
 _BY_GRAVITY: Final = list(Severity)
-HEALTHY_SCORE: Final = 70
-"""From this score on a workload counts as healthy; a broken objective puts it below."""
-Turn: TypeAlias = tuple[Literal["True", "False", "Unknown"], str, str]
-"""Status, reason and message of a condition."""
 
 
 def health_of(found: Health | NoHealth) -> HealthState | None:
@@ -58,8 +55,7 @@ def health_of(found: Health | NoHealth) -> HealthState | None:
 def anomalies_of(found: Insights, now: float) -> AnomaliesState:
     """How many, and the one that matters most."""
     watched = found.watched
-    gravest = max(watched.active, key=_gravity, default=None)
-    latest = gravest or next(iter(found.anomalies), None)
+    latest = gravest(watched) or next(iter(found.anomalies), None)
     return AnomaliesState(
         active=len(watched.active),
         last24h=sum(one.start >= now - _DAY for one in found.anomalies),
@@ -125,49 +121,18 @@ def drift_of(supervised: Supervised) -> dict[str, Any]:
     return {"drift": supervised.drift.state.value, "drift_message": supervised.drift.message, "changes": changes}
 
 
-def conditions(found: Insights | None) -> dict[ConditionType, Turn]:
-    """Healthy, Anomaly and EarlyWarning as (status, reason, message)."""
-    if found is None:
-        unknown: Turn = ("Unknown", "NoWorkload", "there is nothing to look at")
-        return dict.fromkeys((ConditionType.HEALTHY, ConditionType.ANOMALY, ConditionType.EARLY_WARNING), unknown)
-    return {
-        ConditionType.HEALTHY: _healthy(found.health),
-        ConditionType.ANOMALY: _anomalous(found),
-        ConditionType.EARLY_WARNING: _warned(found.outlook),
-    }
-
-
-def _healthy(found: Health | NoHealth) -> Turn:
-    if isinstance(found, NoHealth):
-        return "Unknown", "NothingToJudge", found.reason
-    text = f"health is {found.score} of 100: {found.reason}"
-    return ("True", "Healthy", text) if found.score >= HEALTHY_SCORE else ("False", "Unhealthy", text)
-
-
-def _anomalous(found: Insights) -> Turn:
-    gravest = max(found.watched.active, key=_gravity, default=None)
-    if gravest is None:
-        return "False", "NoneActive", "no signal is unusual"
-    together = [group for group in found.watched.groups if gravest in group.anomalies]
-    return "True", gravest.kind.value, together[0].message if together else gravest.evidence
-
-
-def _warned(outlook: Outlook) -> Turn:
-    if outlook.warnings:
-        return "True", outlook.warnings[0].source.value, outlook.warnings[0].message
-    return "False", "NoneForeseen", "no objective is expected to be breached"
-
-
-def _gravity(one: Anomaly) -> tuple[int, float]:
-    return _BY_GRAVITY.index(one.severity), one.start
+def gravest(watched: Watched) -> Anomaly | None:
+    """Of the anomalies that go on the one that matters most, the newest of several."""
+    return max(watched.active, key=lambda one: (_BY_GRAVITY.index(one.severity), one.start), default=None)
 
 
 def anomalies_cell(found: Insights | None) -> str:
     """Anomalies that go on, for ``kubectl get``: the gravest, and how many more."""
-    if found is None or not found.watched.active:
+    first = gravest(found.watched) if found is not None else None
+    if found is None or first is None:
         return ""
-    gravest, others = max(found.watched.active, key=_gravity), len(found.watched.active) - 1
-    return f"{gravest.kind.value} of {gravest.signal}{f' +{others}' if others else ''}"
+    others = len(found.watched.active) - 1
+    return f"{first.kind.value} of {first.signal}{f' +{others}' if others else ''}"
 
 
 def outlook_cell(found: Insights | None) -> str:

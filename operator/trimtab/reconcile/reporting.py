@@ -33,6 +33,7 @@ from trimtab.planning.plans import Proposal
 from trimtab.planning.rightsizing import requested
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile import insights
+from trimtab.reconcile.insight_conditions import conditions
 from trimtab.reconcile.situation import Situation
 
 _VOLATILE: Final = frozenset(
@@ -181,7 +182,7 @@ def _conditions(situation: Situation, outcome: Outcome, status: PolicyStatus, ac
             "ClaimedByOther" if outcome.conflict else "NoConflict",
             outcome.conflict,
         ),
-        *(made(kind, *turn) for kind, turn in insights.conditions(assessment.insights).items()),
+        *(made(kind, *turn) for kind, turn in conditions(assessment.insights, status).items()),
     ]
 
 
