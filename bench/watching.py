@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import numpy as np
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.analytics.signal_watch import SignalWatch
-from trimtab.analytics.watch import PRIMED_SAMPLES
+from trimtab.analytics.watch import watch as watch_round
 from trimtab.domain.choices import AnomalyKind, Sensitivity
+from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.series import FloatArray, Series
 
 STEP = 60.0
@@ -23,6 +25,7 @@ SAMPLES_A_WEEK = int(WEEK / STEP)
 WARM = 2 * SAMPLES_A_WEEK
 BEFORE, INSIDE, AFTER = 60, 120, 60
 SIZES = (3.0, 5.0, 8.0)
+SIX = ("load", "cpu/app", "cpu/sidecar", "memory/app", "memory/sidecar", "objective/latency")
 SEASONAL = ("season", "poisson", "multiplicative")
 NATURES = ("white", "ar 0.5", "ar 0.9", "student t4", *SEASONAL)
 """Poisson counts have a mean of 60; all three seasonal ones have a day and a week."""
@@ -77,12 +80,12 @@ def watched(watch: SignalWatch, values: FloatArray, start: int) -> Iterator[Anom
 
 
 def warmed(nature: str, made: Stream) -> SignalWatch:
-    """A watch that has seen two weeks, at first sight: the scorer sees the newest of it."""
+    """A watch that has seen two weeks."""
     watch = SignalWatch.start(nature, "", STEP, Sensitivity.MEDIUM)
     values = (made.base + made.noise)[:WARM]
     watch.expectation.reseason(made.periods, Series(0.0, STEP, values))
     for index, value in enumerate(values.tolist()):
-        watch.step(index * STEP, value, scored=index >= WARM - PRIMED_SAMPLES)
+        watch.step(index * STEP, value)
     return watch
 
 
@@ -191,7 +194,7 @@ def _try(
             done += 1
 
 
-def lost_patterns(seeds: int, *, scored: bool) -> float:
+def lost_patterns(seeds: int) -> float:
     """How often, in percent, a saw of 37 samples that turns flat or twice as fast is told, none of it unusual."""
     length, lasting, told = 8_500, 80, 0
     count = np.arange(length + lasting)
@@ -203,15 +206,45 @@ def lost_patterns(seeds: int, *, scored: bool) -> float:
         watch = SignalWatch.start("saw", "", STEP, Sensitivity.MEDIUM)
         opened = set()
         for index, value in enumerate(values.tolist()):
-            watch.step(index * STEP, value, scored=scored)
+            watch.step(index * STEP, value)
             if watch.episode is not None:
                 opened.add(watch.episode.opened)
         told += max(opened, default=0.0) >= length * STEP
     return 100.0 * told / seeds
 
 
+def rounds_of_six(rounds: int = 200) -> tuple[float, float]:
+    """(Milliseconds of processor time a round with one new sample of six seasonal signals, KiB of its state)."""
+    made = [stream("season", WARM + rounds, 9500 + seed) for seed in range(6)]
+    values = [one.base + one.noise for one in made]
+
+    def until(end: int) -> WorkloadHistory:
+        load, app, sidecar, heap, cache, latency = (Series(0.0, STEP, one[:end]) for one in values)
+        still = Series(0.0, STEP, np.ones(end))
+        return WorkloadHistory(
+            load=load,
+            replicas=still,
+            cpu_size=still,
+            cpu_cores={"app": app, "sidecar": sidecar},
+            memory_bytes={"app": heap, "sidecar": cache},
+            objectives={"latency": latency},
+        )
+
+    state, seconds = None, 0.0
+    seasons = dict.fromkeys(SIX, made[0].periods)
+    for end in range(WARM, WARM + rounds):
+        past, first = until(end), state is None
+        began = time.process_time()
+        found = watch_round(
+            past, previous=state, sensitivity=Sensitivity.MEDIUM, seasons=seasons, changes=(), now=end * STEP
+        )
+        seconds += 0.0 if first else time.process_time() - began
+        state = found.state
+    return 1e3 * seconds / (rounds - 1), len(pickle.dumps(state)) / 1024
+
+
 def main() -> None:
-    """Measure both, print tables."""
+    """Measure all, print tables."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seeds", type=int, default=4)
     options.add_argument("--weeks", type=int, default=3)
@@ -240,8 +273,9 @@ def main() -> None:
     for kind in AnomalyKind:
         row = Counter(one[3] for one in tried if one[1] is kind)
         print(f"  {kind.value:15} ", *(f"{row[other]:14}" for other in AnomalyKind), f"{row[None]:8}")
-    with_scorer, without = (lost_patterns(2 * given.seeds, scored=scored) for scored in (True, False))
-    print(f"a lost pattern is told in {with_scorer:.0f} % with the scorer, in {without:.0f} % without")
+    print(f"a lost pattern is told in {lost_patterns(2 * given.seeds):.0f} %")
+    spent, size = rounds_of_six()
+    print(f"a round with one new sample of six signals takes {spent:.2f} ms, and their state {size:.0f} KiB")
     seen = [one for one in tried if one[3] is not None]
     five = [one for one in tried if one[2] in (5.0, 0.0)]
     print(

@@ -11,7 +11,6 @@ from tests.analytics.noise import autoregressive
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.control_charts import ControlCharts, budgets
 from trimtab.analytics.episodes import LONGEST_GAP, NEW_NORMAL
-from trimtab.analytics.kinds import Sign
 from trimtab.analytics.signal_watch import SignalWatch
 from trimtab.domain.choices import AnomalyKind, Sensitivity
 from trimtab.domain.objectives import Objective
@@ -33,7 +32,7 @@ def run(
     watch = watch or SignalWatch.start("load", "requests/s", STEP, Sensitivity.MEDIUM)
     found = []
     for index, value in enumerate(values.tolist(), start):
-        ended, _ = watch.step(index * STEP, value, objective, scored=False)
+        ended, _ = watch.step(index * STEP, value, objective)
         found += [ended] if ended is not None else []
     going_on = watch.anomaly(objective)
     found += [going_on] if going_on is not None else []
@@ -84,7 +83,7 @@ def test_kinds_are_refined_as_samples_arrive_and_the_start_stays() -> None:
     assert first is not None
     assert first.kind is AnomalyKind.SPIKE
     for index in range(WARM + 1, WARM + 20):
-        watch.step(index * STEP, float(values[index]), scored=False)
+        watch.step(index * STEP, float(values[index]))
     later = watch.anomaly()
     assert later is not None
     assert (later.kind, later.start) == (AnomalyKind.LEVEL_SHIFT, first.start)
@@ -154,7 +153,7 @@ def test_settling_hides_a_new_level_and_counts_it() -> None:
     values[WARM:] += 80
     _, watch = run(values[:WARM])
     watch.settle((WARM + 10) * STEP)
-    hushed = [watch.step(index * STEP, float(values[index]), scored=False)[1] for index in range(WARM, WARM + 200)]
+    hushed = [watch.step(index * STEP, float(values[index]))[1] for index in range(WARM, WARM + 200)]
     assert sum(hushed) == 1
     assert watch.anomaly() is None
     assert watch.expectation.level == pytest.approx(180, abs=10)
@@ -165,7 +164,7 @@ def test_settling_hides_no_breach() -> None:
     values[WARM:] += 80
     _, watch = run(values[:WARM])
     watch.settle((WARM + 10) * STEP)
-    watch.step(WARM * STEP, float(values[WARM]), LATENCY, scored=False)
+    watch.step(WARM * STEP, float(values[WARM]), LATENCY)
     told = watch.anomaly(LATENCY)
     assert told is not None
     assert told.start == WARM * STEP
@@ -186,22 +185,13 @@ def test_false_alarms_are_about_as_stated() -> None:
         opened = set()
         for index, value in enumerate(noise(7200, 100 + seed).tolist(), 2880):
             watch.tune(Sensitivity.HIGH)
-            watch.step(index * STEP, value, scored=False)
+            watch.step(index * STEP, value)
             if watch.episode is not None:
                 opened.add(watch.episode.opened)
         alarms += len(opened)
     assert 25 <= alarms <= 100
 
 
-def test_rarity_that_lasts_is_told_though_each_sample_is_usual() -> None:
-    rng = np.random.default_rng(1)
-    charts = ControlCharts.start(STEP, Sensitivity.MEDIUM)
-    before = [charts.see(float(rng.normal()), float(rng.random())) for _ in range(4000)]
-    lost = [charts.see(float(rng.normal()), 0.99) for _ in range(40)]
-    assert Sign.RARE not in {one.sign for one in before if one is not None}
-    assert Sign.RARE in {one.sign for one in lost if one is not None}
-
-
 def test_charts_are_quiet_before_they_are_warm() -> None:
     charts = ControlCharts.start(STEP, Sensitivity.HIGH)
-    assert all(charts.see(50.0, math.nan) is None for _ in range(50))
+    assert all(charts.see(50.0) is None for _ in range(50))

@@ -62,7 +62,6 @@ WAVE = 4 * np.sin(COUNT / 4)
         pytest.param(stretch(np.zeros(20), Sign.FLAT), AnomalyKind.COLLECTIVE, id="flat"),
         pytest.param(stretch(2.0 * (-1.0) ** COUNT), AnomalyKind.COLLECTIVE, id="to and fro"),
         pytest.param(stretch(NOISE[:20], Sign.ORDER), AnomalyKind.COLLECTIVE, id="out of order"),
-        pytest.param(stretch(NOISE[:8], Sign.RARE), AnomalyKind.COLLECTIVE, id="a pattern not seen before"),
         pytest.param(stretch(NOISE - WAVE, seasonal=WAVE), AnomalyKind.COLLECTIVE, id="the season is missing"),
     ],
 )

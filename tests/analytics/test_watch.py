@@ -219,4 +219,4 @@ def test_the_state_is_bounded() -> None:
     given = signals()
     size = len(pickle.dumps(look(given, LENGTH).state))
     assert size == pytest.approx(len(pickle.dumps(look(given, LENGTH + 100).state)), rel=0.02)
-    assert size < 4 * 90 * 1024
+    assert size < 4 * 22 * 1024

@@ -25,12 +25,6 @@ TRUSTED_SAMPLES: Final = 2000
 """Before so many samples were seen, an alarm must be rarer in proportion."""
 COUNTED_FROM: Final = 30
 """Nothing is counted before: the spread is not known yet."""
-RANKED_SAMPLES: Final = 1000
-"""Rarity counts once so many were ranked: before, much has simply not been seen yet."""
-SHORT_REST: Final = 25
-"""Samples for which the scorer still sees an anomaly in the newest stretch."""
-LONG_REST: Final = 300
-"""Samples for which a new level has few neighbours."""
 LOUDEST: Final = 8.0
 """Sigma beyond which a point counts by its logarithm."""
 LARGEST: Final = 21.9
@@ -50,7 +44,6 @@ class Statistic(IntEnum):
     CALM = 7
     ALTERNATING = 8
     PERSISTING = 9
-    RARE = 10
 
 
 class _Plan(NamedTuple):
@@ -60,8 +53,8 @@ class _Plan(NamedTuple):
 
 
 _PLANS: Final = {
-    Statistic.UP: _Plan(0.30, Prior(2.0, 0.022, 0.40), Sign.POINT),
-    Statistic.DOWN: _Plan(0.30, Prior(2.0, 0.022, 0.40), Sign.POINT),
+    Statistic.UP: _Plan(0.325, Prior(2.0, 0.022, 0.40), Sign.POINT),
+    Statistic.DOWN: _Plan(0.325, Prior(2.0, 0.022, 0.40), Sign.POINT),
     Statistic.FAST_UP: _Plan(0.07, Prior(1.6, 0.015, 0.45), Sign.SHIFT),
     Statistic.FAST_DOWN: _Plan(0.07, Prior(1.6, 0.015, 0.45), Sign.SHIFT),
     Statistic.SLOW_UP: _Plan(0.04, Prior(1.2, 0.010, 0.50), Sign.SHIFT),
@@ -70,20 +63,18 @@ _PLANS: Final = {
     Statistic.CALM: _Plan(0.02, Prior(1.5, 0.008, 0.30), Sign.CALM),
     Statistic.ALTERNATING: _Plan(0.02, Prior(1.5, 0.010, 0.50), Sign.ORDER),
     Statistic.PERSISTING: _Plan(0.02, Prior(1.5, 0.010, 0.50), Sign.ORDER),
-    Statistic.RARE: _Plan(0.05, Prior(3.0, 0.010, 2.00), Sign.RARE),
 }
 FLAT_SHARE: Final = 0.02
-_FAST, _SLOW, _SPREAD, _ORDER, _RARE = 0.25, 0.05, 0.06, 0.05, 0.05
+_FAST, _SLOW, _SPREAD, _ORDER = 0.25, 0.05, 0.06, 0.05
 _USUAL: Final = 1000
 _FAST_NORM: Final = math.sqrt((2 - _FAST) / _FAST)
 _SLOW_NORM: Final = math.sqrt((2 - _SLOW) / _SLOW)
 _SIZE_NORM: Final = math.sqrt((2 - _SPREAD) / _SPREAD) / 0.58
 _ORDER_NORM: Final = math.sqrt((2 - _ORDER) / _ORDER)
-_RARE_NORM: Final = math.sqrt((2 - _RARE) / _RARE)
 
 
 def budgets(step_seconds: float, sensitivity: Sensitivity) -> FloatArray:
-    """False alarms a sample that each statistic may cause, shape (11,); all of them together are the stated rate.
+    """False alarms a sample that each statistic may cause, shape (10,); with equal values in a row, the stated rate.
 
     >>> float(budgets(60.0, Sensitivity.MEDIUM).sum()) * 10_080 > 0.95
     True
@@ -107,8 +98,8 @@ class ControlCharts:
 
     One sample against its expectation; exponentially weighted means of 4 and 20 samples for shifts (EWMA control
     charts, Roberts 1959); of the deviations' size over 16 for the spread; of the product of neighbours over 20 for
-    their order; of the scorer's rarity over 20; and runs of equal values. What goes into a mean is clipped, so that
-    one wild sample is a point and nothing else.
+    their order; and runs of equal values. What goes into a mean is clipped, so that one wild sample is a point and
+    nothing else.
     """
 
     tails: Tails
@@ -119,11 +110,6 @@ class ControlCharts:
     usual: float = 0.8
     """Mean size of a deviation, clipped: 0.8 for normal noise, less for a signal that rarely moves."""
     order: float = 0.0
-    rare: float = 0.0
-    scored: int = 0
-    """Samples whose rarity is known."""
-    resting: int = 0
-    """Samples for which rarity is still left out."""
     before: float = 0.0
     """The deviation before, clipped."""
     value: float = math.nan
@@ -141,10 +127,9 @@ class ControlCharts:
         """Before the first sample."""
         return cls(Tails.start([_PLANS[one].prior for one in Statistic], budgets(step_seconds, sensitivity)))
 
-    def quieten(self, rest: int = SHORT_REST) -> None:
-        """Forget what the means ran up to, and leave rarity out for ``rest`` samples: the scorer forgets slower."""
-        self.fast = self.slow = self.size = self.order = self.rare = self.before = 0.0
-        self.resting = max(self.resting, rest)
+    def quieten(self) -> None:
+        """Forget what the means ran up to."""
+        self.fast = self.slow = self.size = self.order = self.before = 0.0
 
     def repeat(self, value: float, budget: float) -> Alarm | None:
         """Count runs of equal samples; an alarm when this one is too long for chance and longer than any before."""
@@ -162,8 +147,8 @@ class ControlCharts:
         self.told = rate < FLAT_SHARE * budget
         return Alarm(Sign.FLAT, 0.0, rate / budget) if self.told else None
 
-    def see(self, sigmas: float, rarity: float) -> Alarm | None:
-        """Take in a deviation in sigma and the scorer's rarity (NaN for none); the strangest alarm, if any."""
+    def see(self, sigmas: float) -> Alarm | None:
+        """Take in a deviation in sigma; the strangest alarm, if any."""
         self.seen += 1
         held = min(max(sigmas, -4.0), 4.0)
         self.fast += _FAST * (held - self.fast)
@@ -174,11 +159,6 @@ class ControlCharts:
         near = min(max(sigmas, -2.5), 2.5)
         self.order += _ORDER * (near * self.before - self.order)
         self.before = near
-        if self.resting:
-            self.resting -= 1
-        elif math.isfinite(rarity):
-            self.scored += 1
-            self.rare += _RARE * (min(-math.log(max(1.0 - rarity, 1e-6)), 8.0) - 1.0 - self.rare)
         if abs(sigmas) > LOUDEST:
             sigmas = math.copysign(min(LOUDEST * (1.0 + math.log(abs(sigmas) / LOUDEST)), LARGEST), sigmas)
         found: Alarm | None = None
@@ -192,9 +172,6 @@ class ControlCharts:
         ):
             if value > floor or -value > floor:
                 found = self._judge(above if value > 0 else below, abs(value), found)
-        rare = self.rare * _RARE_NORM
-        if rare > _PLANS[Statistic.RARE].prior.floor and self.scored > RANKED_SAMPLES:
-            found = self._judge(Statistic.RARE, rare, found)
         return found if self.seen > WARM_SAMPLES else None
 
     def _judge(self, which: Statistic, size: float, found: Alarm | None) -> Alarm | None:

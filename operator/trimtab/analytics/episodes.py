@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from trimtab.analytics.control_charts import Alarm
-from trimtab.analytics.kinds import SHORT, Sign
+from trimtab.analytics.kinds import Sign
 from trimtab.analytics.recent import Recent
 
 STANDS_OUT: Final = 2.5
@@ -103,6 +103,4 @@ def onset(alarm: Alarm, recent: Recent, run: int) -> int:
             gains = np.cumsum(np.abs(sigmas) - 0.8)
         case Sign.CALM:
             gains = np.cumsum(0.8 - np.abs(sigmas))
-        case _:
-            return min(2 * SHORT, sigmas.size)
     return int((gains / np.sqrt(np.arange(1, sigmas.size + 1))).argmax()) + 1

@@ -92,8 +92,6 @@ def _together(told: Told, at: str, count: int) -> str:
         )
     if season_lost(told.stretch):
         return f"The usual movement is missing in {count} samples since {at}: {_point(told)}."
-    if told.stretch.sign is Sign.RARE:
-        return f"{count} samples since {at} make a pattern that was not seen before; each is usual by itself."
     return f"{count} samples since {at} are {away.mean():+.1f} sigma from what was expected; each is usual by itself."
 
 

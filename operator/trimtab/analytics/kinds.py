@@ -33,7 +33,6 @@ class Sign(StrEnum):
     WILD = "wild"
     CALM = "calm"
     ORDER = "order"
-    RARE = "rare"
     FLAT = "flat"
 
 
@@ -76,7 +75,7 @@ def classify(stretch: Stretch) -> AnomalyKind:
         return kinds.VARIANCE_CHANGE
     offset, width = float(away.mean()), float(away.std())
     aside = abs(offset) > 1.2 * max(width, 1.0)
-    if stretch.sign in (Sign.ORDER, Sign.RARE) and not aside and float(np.abs(away).max()) < UNREMARKABLE:
+    if stretch.sign is Sign.ORDER and not aside and float(np.abs(away).max()) < UNREMARKABLE:
         return kinds.COLLECTIVE
     if count >= SHORT and (season_lost(stretch) or alternates(away)):
         return kinds.COLLECTIVE

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.analytics.anomaly import Anomaly
-from trimtab.analytics.control_charts import LONG_REST, Alarm, ControlCharts, budgets
+from trimtab.analytics.control_charts import Alarm, ControlCharts, budgets
 from trimtab.analytics.copying import copied
 from trimtab.analytics.episodes import LONGEST_GAP, NEW_NORMAL, QUIET, Episode, onset
 from trimtab.analytics.evidence import Told, sentence
@@ -19,7 +19,6 @@ from trimtab.analytics.gaps import LARGEST_SAMPLE
 from trimtab.analytics.kinds import USUAL, Sign, Stretch, classify, season_lost, severity
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.analytics.recent import KEPT, Recent
-from trimtab.analytics.scoring import Scorer
 from trimtab.domain.choices import AnomalyKind, Sensitivity
 from trimtab.domain.objectives import Objective
 
@@ -29,7 +28,7 @@ SETTLED_ON: Final = 8
 
 @dataclass(slots=True)
 class SignalWatch:
-    """All that is known of one signal between two rounds: 86 KiB at most, up to 64 of them the scorer's.
+    """All that is known of one signal between two rounds: 22 KiB at most.
 
     An episode opens when a statistic goes beyond the level of its budget, and reaches back to the most likely onset,
     at most 40 samples. Until it ends, the expectation stands still. It ends with the last unusual sample once 4 usual
@@ -41,7 +40,6 @@ class SignalWatch:
     unit: str
     expectation: Expectation
     charts: ControlCharts
-    scorer: Scorer
     budget: float
     """False alarms a sample."""
     recent: Recent = field(default_factory=Recent)
@@ -57,8 +55,6 @@ class SignalWatch:
     """Samples since the workload was changed or came back, while the new level is learned."""
     expected: float = math.nan
     """What was expected of the last sample."""
-    score: float = 0.0
-    """The scorer's score of it, 0 to 1."""
 
     @classmethod
     def start(cls, name: str, unit: str, step_seconds: float, sensitivity: Sensitivity) -> SignalWatch:
@@ -69,7 +65,6 @@ class SignalWatch:
             unit=unit,
             expectation=Expectation.start(step_seconds),
             charts=ControlCharts.start(step_seconds, sensitivity),
-            scorer=Scorer.start(1, step_seconds),
             budget=budget,
         )
 
@@ -89,19 +84,21 @@ class SignalWatch:
             self.hushed = self.hushed and self.expectation.time <= self.settling_until
             self.settling_until = until
 
-    def step(
-        self, time: float, value: float, objective: Objective | None = None, *, scored: bool = True
-    ) -> tuple[Anomaly | None, bool]:
-        """Take in one sample; (the anomaly that ended with it, whether one was suppressed). A NaN is passed over.
+    @property
+    def deviation(self) -> float:
+        """How far the newest sample was from what was expected of it, in sigma; NaN before the first.
 
-        The scorer is left out where ``scored`` is not set.
+        It is what the charts saw: after the sample before in quiet times, around level and seasons in an episode.
+        """
+        return float(self.recent.sigmas[self.recent.next - 1])
+
+    def step(self, time: float, value: float, objective: Objective | None = None) -> tuple[Anomaly | None, bool]:
+        """Take in one sample; (the anomaly that ended with it, whether one was suppressed).
+
+        A value that is missing or not below 1e100 in size is passed over.
         """
         if not abs(value) < LARGEST_SAMPLE:
             return None, False
-        rarity = math.nan
-        if scored:
-            seen = self.scorer.update(time, np.array([value]))
-            rarity, self.score = float(seen.rarity[0]), float(seen.score[0])
         ended = None
         model = self.expectation
         if math.isnan(self.first):
@@ -119,7 +116,7 @@ class SignalWatch:
         if time <= self.settling_until or self.learning:
             return ended, self._settle(time, value, expected, sigmas, objective)
         self.settled = 0
-        alarm = self.charts.see(sigmas, rarity)
+        alarm = self.charts.see(sigmas)
         flat = self.charts.repeat(value, self.budget)
         if alarm is None:
             alarm = flat
@@ -155,7 +152,7 @@ class SignalWatch:
         places = self.recent.newest(min(self.settled, SETTLED_ON))
         level = float(np.median(self.recent.values[places] - self.recent.seasons[places]))
         model.settle(level, 0.0, places.size)
-        self.charts.quieten(LONG_REST)
+        self.charts.quieten()
         return hushed
 
     def _open(self, alarm: Alarm, time: float, value: float, expected: Expected, objective: Objective | None) -> None:
@@ -188,7 +185,7 @@ class SignalWatch:
         """Take one more sample into an episode; the expectation stands still."""
         sigmas = (value - expected.base) / expected.spread
         self.recent.add(time, value, expected, sigmas)
-        self.charts.see(sigmas, math.nan)
+        self.charts.see(sigmas)
         if self.charts.repeat(value, self.budget) is not None:
             episode.sign = Sign.FLAT
         self._weigh(episode, time, value, sigmas, objective)
@@ -221,7 +218,7 @@ class SignalWatch:
         if season_lost(stretch):
             self.expectation.fade()
         self.expectation.settle(level, slope, NEW_NORMAL // 2)
-        self.charts.quieten(LONG_REST)
+        self.charts.quieten()
         return ended
 
     def close(self, objective: Objective | None = None) -> Anomaly | None:

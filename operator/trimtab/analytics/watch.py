@@ -32,7 +32,7 @@ _SLACK: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """What one round of watching leaves to the next: up to 86 KiB a signal, most of it the scorer's."""
+    """What one round of watching leaves to the next: up to 22 KiB a signal."""
 
     step_seconds: float
     signals: dict[str, SignalWatch] = field(default_factory=dict, repr=False)
