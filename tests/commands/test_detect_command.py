@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import Result
 
 from tests.commands.conftest import START, STEP
-from trimtab.analytics.detection import Detection, detect
+from trimtab.analytics.detection import Detection, Detector, Judged, detect
 from trimtab.domain.choices import Sensitivity
 from trimtab.domain.series import Series
 from trimtab.domain.status_types import parse_time
@@ -63,20 +64,74 @@ def test_streaming_proves_it(run: Run, wave: Path) -> None:
     short = "\n".join(wave.read_text().splitlines()[:200])
     result = run("detect", "-", "--json", "--streaming", text=short)
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["streaming"]["identical"] is True
-    assert "beginnings of the series, of 1 to 199 samples, gave the same" in result.stderr
+    assert json.loads(result.stdout)["streaming"] == {"identical": True, "compared": 199, "beginnings": 79}
+    assert "streaming: 199 samples fed one by one and 79 beginnings: identical" in result.stderr
+
+
+def peeking(series: Series, sensitivity: Sensitivity) -> Detection:
+    """A score that looks one sample ahead."""
+    found = detect(series, sensitivity)
+    after = np.append(series.values[1:], 0.0)
+    return replace(found, scores=np.clip(after / 1000, 0, 1))
 
 
 def test_a_score_that_saw_the_future_is_found_out(run: Run, wave: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def peeking(series: Series, sensitivity: Sensitivity) -> Detection:
-        found = detect(series, sensitivity)
-        after = np.append(series.values[1:], 0.0)
-        return Detection(found.anomalies, np.clip(after / 1000, 0, 1), found.expected)
-
     monkeypatch.setattr(proofs, "detect", peeking)
     result = run("detect", str(wave), "--streaming")
     assert result.exit_code == 1
     assert "when only 1 samples are there" in result.stderr
+
+
+def test_a_detector_that_knew_the_file_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fed sample by sample it says what it says of the whole, but not of a beginning."""
+    series = Series(0.0, 60.0, np.random.default_rng(3).uniform(0, 1000, 90))
+    whole = peeking(series, Sensitivity.MEDIUM)
+
+    class Knowing(Detector):
+        def update(self, time: float, value: float) -> Judged:
+            return replace(Detector.update(self, time, value), score=float(whole.scores[self.seen - 1]))
+
+    monkeypatch.setattr(proofs, "detect", peeking)
+    monkeypatch.setattr(proofs, "Detector", Knowing)
+    proof = proofs.prove_detection(series, Sensitivity.MEDIUM)
+    assert (proof.holds, proof.compared, proof.beginnings) == (False, 90, 1)
+
+
+@pytest.mark.parametrize("which", ["expected", "since"])
+def test_nothing_else_may_look_ahead(which: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    series = Series(0.0, 60.0, 100.0 + np.random.default_rng(3).normal(0, 5, 40))
+
+    def changed(series: Series, sensitivity: Sensitivity) -> Detection:
+        found = detect(series, sensitivity)
+        told = getattr(found, which).copy()
+        told[30:] = 7.0
+        return replace(found, **{which: told})
+
+    monkeypatch.setattr(proofs, "detect", changed)
+    proof = proofs.prove_detection(series, Sensitivity.MEDIUM)
+    assert (proof.holds, proof.compared) == (False, 31)
+    assert "at 1970-01-01T00:30:00Z is 7, and" in proof.message
+
+
+def test_an_anomaly_that_changes_after_its_end_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = 100.0 + np.random.default_rng(3).normal(0, 5, 400)
+    values[300] = 180.0
+
+    def changed(series: Series, sensitivity: Sensitivity) -> Detection:
+        found = detect(series, sensitivity)
+        return replace(found, anomalies=tuple(replace(one, value=0.0) for one in found.anomalies))
+
+    monkeypatch.setattr(proofs, "detect", changed)
+    proof = proofs.prove_detection(Series(0.0, 60.0, values), Sensitivity.MEDIUM)
+    assert not proof.holds
+    assert proof.message.startswith("the anomaly of 1970-01-01T05:00:00Z, ended when 307 samples were there")
+
+
+def test_gaps_are_no_samples_that_were_compared() -> None:
+    values = 100.0 + np.random.default_rng(3).normal(0, 5, 120)
+    values[10:30] = np.nan
+    proof = proofs.prove_detection(Series(0.0, 60.0, values), Sensitivity.MEDIUM)
+    assert (proof.holds, proof.compared) == (True, 100)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def detect_file(
     file: Annotated[str, typer.Argument(metavar="FILE", help="CSV of time,value; - reads the standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Anomalies, and a score for each row, as JSON.")] = False,
     streaming: Annotated[
-        bool, typer.Option("--streaming", help="Prove that no score saw a later sample; exit 1 if one did.")
+        bool, typer.Option("--streaming", help="Prove that nothing saw a later sample; exit 1 if it did.")
     ] = False,
     sensitivity: Annotated[
         Sensitivity, typer.Option(help="About one false alarm a month (Low), a week (Medium) or a day (High).")
@@ -40,7 +40,11 @@ def detect_file(
     if as_json:
         record = detection_record(told)
         if proof is not None:
-            record["streaming"] = {"identical": proof.holds, "compared": proof.compared}
+            record["streaming"] = {
+                "identical": proof.holds,
+                "compared": proof.compared,
+                "beginnings": proof.beginnings,
+            }
         print(json.dumps(record, allow_nan=False, ensure_ascii=False))
     else:
         show(detection_page(told, name_of(file), page_width()))
@@ -54,5 +58,5 @@ def _proof(series: Series, sensitivity: Sensitivity) -> Proof:
     from trimtab.commands.progress import counting
     from trimtab.survey.proofs import prove_detection
 
-    with counting("beginnings of the file") as tell:
+    with counting("samples judged again") as tell:
         return prove_detection(series, sensitivity, tell)

@@ -1,4 +1,4 @@
-"""Proof that no score saw a later sample: made again from what was there at the time. Pure."""
+"""Proof that nothing said of a sample saw a later one: said again with what was there at the time. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from trimtab.analytics.detection import detect
+from trimtab.analytics.detection import Detection, Detector, detect
 from trimtab.domain.choices import Sensitivity
 from trimtab.domain.series import Series
 from trimtab.domain.status_types import format_time
@@ -24,32 +24,70 @@ class Proof:
 
     holds: bool
     compared: int
-    """Parts that were compared."""
+    """Samples or forecasts that were compared, until one differed."""
     message: str
+    beginnings: int = 0
+    """Beginnings of the series that were judged by themselves."""
 
 
 def prove_detection(
     series: Series, sensitivity: Sensitivity, tell: Callable[[int, int], None] = lambda _done, _all: None
 ) -> Proof:
-    """Whether every score of many beginnings of ``series`` is that of the whole, bit by bit.
+    """Whether what is said of each sample of ``series`` is the same when later samples do not exist, bit by bit.
 
-    In a beginning the later samples do not exist; a score that looked any way ahead differs in the last samples before
-    the cut. See `cuts` for which. ``tell`` is called with how many are done, of how many.
+    That is its score, what was expected of it, and since when an anomaly goes on. First a detector is fed one sample
+    at a time and never sees another; then many beginnings of the series are judged as if they were all (see `cuts`):
+    something that looks any way ahead differs in the last samples before the cut. An anomaly that ended must be the
+    same in the whole. ``tell`` is called with how many samples are done, of how many.
     """
-    whole = detect(series, sensitivity).scores
-    ends, scores = cuts(len(series)), 0
-    for done, count in enumerate(ends, start=1):
-        part = detect(Series(series.start, series.step_seconds, series.values[:count], series.unit), sensitivity).scores
-        different = np.flatnonzero(part != whole[:count])
+    whole, ends = detect(series, sensitivity), cuts(len(series))
+    every = len(series) + sum(ends)
+    if (failed := _fed_one_by_one(series, sensitivity, whole)) is not None:
+        return failed
+    done = len(series)
+    for place, count in enumerate(ends):
+        tell(done, every)
+        part = detect(Series(series.start, series.step_seconds, series.values[:count], series.unit), sensitivity)
+        if (message := _first_difference(series, whole, part, count)) is not None:
+            return Proof(False, series.present, message, place + 1)
+        done += count
+    tell(done, every)
+    message = f"{series.present:,} samples fed one by one and {len(ends)} beginnings: identical"
+    return Proof(True, series.present, message, len(ends))
+
+
+def _fed_one_by_one(series: Series, sensitivity: Sensitivity, whole: Detection) -> Proof | None:
+    """Where a detector that is handed single samples says something else than ``whole``; None where it never does."""
+    detector = Detector.start(series.step_seconds, sensitivity, series.unit)
+    for place, (time, value) in enumerate(zip(series.times.tolist(), series.values.tolist(), strict=True)):
+        judged = detector.update(time, value)
+        said = np.array([judged.score, judged.expected, judged.since])
+        ended = () if judged.ended is None else (judged.ended,)
+        part = Detection(ended, *said[:, np.newaxis])
+        message = _first_difference(series, whole, part, place + 1, first=place)
+        if message is not None:
+            return Proof(False, int(np.isfinite(series.values[: place + 1]).sum()), message)
+    return None
+
+
+def _first_difference(series: Series, whole: Detection, part: Detection, count: int, first: int = 0) -> str | None:
+    """In words, where ``part``, made of the first ``count`` samples, differs from ``whole``; it begins at ``first``."""
+    for what, there, here in (
+        ("score", whole.scores, part.scores),
+        ("expected value", whole.expected, part.expected),
+        ("start of the anomaly", whole.since, part.since),
+    ):
+        there = there[first:count]
+        different = np.flatnonzero((there != here) & ~(np.isnan(there) & np.isnan(here)))
         if different.size:
             place = int(different[0])
-            time = format_time(series.start + place * series.step_seconds)
-            seen = f"{part[place]:.6g} when only {count} samples are there"
-            return Proof(False, done, f"the score at {time} is {whole[place]:.6g}, and {seen}")
-        scores += count
-        tell(done, len(ends))
-    message = f"{len(ends)} beginnings of the series, of 1 to {len(series)} samples, gave the same {scores} scores"
-    return Proof(True, len(ends), message)
+            time = format_time(series.start + (first + place) * series.step_seconds)
+            seen = f"{here[place]:.10g} when only {count} samples are there"
+            return f"the {what} at {time} is {there[place]:.10g}, and {seen}"
+    changed = next((one for one in part.anomalies if one.end is not None and one not in whole.anomalies), None)
+    if changed is not None:
+        return f"the anomaly of {format_time(changed.start)}, ended when {count} samples were there, differs later"
+    return None
 
 
 def cuts(samples: int) -> list[int]:
