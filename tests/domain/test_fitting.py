@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from trimtab.domain.choices import Severity
 from trimtab.domain.fitting import LARGEST_STATUS_BYTES, fitted
 from trimtab.domain.insights import AdviceState
-from trimtab.domain.status import Hold, PolicyStatus
+from trimtab.domain.status import ConditionType, Hold, PolicyStatus
 
 
 def largest(model: type[BaseModel]) -> BaseModel:
@@ -73,7 +73,7 @@ def test_the_longest_texts_fit_beside_a_few_containers() -> None:
             "current": None,
             "recommendation": None,
             "operating_point": None,
-            "conditions": everything.conditions[:9],
+            "conditions": everything.conditions[: len(ConditionType)],
         }
     )
     assert size(fitted(usual)) < LARGEST_STATUS_BYTES

@@ -85,6 +85,13 @@ async def test_a_service_that_turns_bad_is_told_in_every_way(
     bad = await stage.until(odd, "an anomaly of the objective", 120.0)
     assert bad["anomalies"]["latest"]["kind"] in ("LevelShift", "Spike")
     assert bad["anomalies"]["latest"]["severity"] in ("Warning", "Critical")
+    await stage.apply(policy("late", target="web", mode="Observe", vertical=None, **TIMES))
+
+    async def told_at_first_sight() -> bool:
+        said = [event["message"] for event in await stage.events("late") if event["reason"] == "Anomaly"]
+        return any("latency-p99" in message for message in said)
+
+    await stage.until(told_at_first_sight, "an Event of what went on before a policy came", 60.0)
     await stage.told("web", "Anomaly", "True")
     await stage.told("web", "Healthy", "False", "Unhealthy", seconds=120.0)
     bad = (await stage.policy("web"))["status"]

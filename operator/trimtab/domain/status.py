@@ -272,6 +272,7 @@ class ConditionType(StrEnum):
     HEALTHY = "Healthy"
     ANOMALY = "Anomaly"
     EARLY_WARNING = "EarlyWarning"
+    ANALYTICS_STORED = "AnalyticsStored"
 
 
 class PolicyStatus(StatusModel):
@@ -281,7 +282,7 @@ class PolicyStatus(StatusModel):
     """Generation of the spec that this status speaks of."""
     conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("type"))
     """Conditions by type: Ready, DataAvailable, ObjectivesMet, ForecastReliable, Progressing, Conflicted, Healthy,
-    Anomaly, EarlyWarning."""
+    Anomaly, EarlyWarning, AnalyticsStored."""
     summary: Summary = Summary()
     """Ready-made cells for kubectl get."""
     objectives: list[ObjectiveState] = Field(default_factory=list, max_length=16)

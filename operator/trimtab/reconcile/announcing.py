@@ -11,8 +11,8 @@ from trimtab.domain.status import Condition, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
 from trimtab.forecasting.supervision import ModelChange
 from trimtab.reconcile import insights
+from trimtab.reconcile.outcome import Outcome
 from trimtab.reconcile.remembered import Remembered
-from trimtab.reconcile.reporting import Outcome
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation
 
@@ -69,18 +69,18 @@ def _event(old: Condition | None, new: Condition) -> tuple[Literal["Normal", "Wa
 
 
 def _anomalies(situation: Situation) -> Iterator[Said]:
-    """What began in this round: signals that moved together in one Event, the others each in its own."""
+    """What is news in this round: signals that moved together in one Event, the others each in its own."""
     found = situation.assessment.insights
     if found is None:
         return
-    new = set(map(_name, found.watched.new))
+    new = set(map(_name, situation.news))
     for group in found.watched.groups:
         members = set(map(_name, group.anomalies))
         if members & new:
             grave = any(one.severity is not Severity.INFO for one in group.anomalies)
             yield "Warning" if grave else "Normal", "Anomaly", group.message
             new -= members
-    for one in found.watched.new:
+    for one in situation.news:
         if _name(one) in new:
             text = f"{one.kind.value} of {one.signal}: {one.evidence}"
             yield "Normal" if one.severity is Severity.INFO else "Warning", "Anomaly", text
@@ -127,8 +127,8 @@ def _show(services: Services, situation: Situation, outcome: Outcome) -> None:
     found, supervised = situation.assessment.insights, situation.assessment.known.supervised
     if found is not None:
         figures |= insights.figures(found, supervised)
-        for one in found.watched.new:
-            services.telemetry.anomaly_began(situation.policy.namespace, one.kind.value, one.severity.value)
+    for one in situation.news:
+        services.telemetry.anomaly_began(situation.policy.namespace, one.kind.value, one.severity.value)
     forecast = situation.assessment.forecast
     if isinstance(forecast, Forecast) and forecast.error_percent_of_naive is not None:
         figures["forecast_error_percent_of_naive"] = {"": float(forecast.error_percent_of_naive)}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
-from trimtab.adapters.signals_requests import objective_name
-from trimtab.analytics.quality import DataProblem
 from trimtab.domain.choices import Mode
 from trimtab.domain.fitting import fitted
 from trimtab.domain.objects import Run
 from trimtab.domain.run import Phase
 from trimtab.domain.status import (
-    Condition,
     ConditionType,
     CostState,
     ForecastState,
@@ -33,7 +30,8 @@ from trimtab.planning.plans import Proposal
 from trimtab.planning.rightsizing import requested
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile import insights
-from trimtab.reconcile.insight_conditions import conditions
+from trimtab.reconcile.conditions import condition, conditions_of
+from trimtab.reconcile.outcome import Outcome
 from trimtab.reconcile.situation import Situation
 
 _VOLATILE: Final = frozenset(
@@ -52,21 +50,6 @@ _VERDICT: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a round did and found for one policy, beside the situation."""
-
-    proposal: Proposal | NoPlan
-    conflict: str
-    following: str
-    """What following did or why it held; empty where the policy does not follow."""
-    wanted_replicas: int | None
-    """Replicas that following asks for, acted on or not."""
-    not_capacity: bool = False
-    runs: tuple[Run, ...] = ()
-    """Runs as they are after the round."""
-
-
 def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> PolicyStatus:
     """The next status; ``status`` carries what following recorded in this round."""
     workload, assessment = situation.workload, situation.assessment
@@ -75,7 +58,7 @@ def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Pol
     active = next((run for run in outcome.runs if not run.finished), None)
     update: dict[str, object] = {
         "observed_generation": situation.policy.generation,
-        "conditions": _conditions(situation, outcome, status, active),
+        "conditions": conditions_of(situation, outcome, status, active),
         "objectives": list(assessment.objectives),
         "seasonality": [
             Season(period=format_duration(round(one.period_seconds)), strength_percent=round(one.strength_percent))
@@ -96,7 +79,7 @@ def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Pol
 
 def unusable(status: PolicyStatus, generation: int, message: str, now: float) -> PolicyStatus:
     """The status of a policy whose spec cannot be used: Ready=False with field, value and remedy."""
-    ready = _condition(status, ConditionType.READY, "False", "InvalidSpec", message, generation, now)
+    ready = condition(status, ConditionType.READY, "False", "InvalidSpec", message, generation, now)
     others = [condition for condition in status.conditions if condition.type != ready.type]
     return status.model_copy(update={"observed_generation": generation, "conditions": [ready, *others]})
 
@@ -117,124 +100,6 @@ def _firm(status: PolicyStatus) -> dict[str, object]:
     if found["operating_point"]:
         found["operating_point"].pop("load_per_replica", None)
     return found
-
-
-def _conditions(situation: Situation, outcome: Outcome, status: PolicyStatus, active: Run | None) -> list[Condition]:
-    generation, now = situation.policy.generation, situation.now
-    quality, assessment = situation.assessment.quality, situation.assessment
-
-    def made(kind: ConditionType, value: Literal["True", "False", "Unknown"], reason: str, message: str) -> Condition:
-        return _condition(status, kind, value, reason, message, generation, now)
-
-    if situation.workload is None:
-        target = situation.spec.target_ref
-        where = f"{target.kind.value} {target.name} is not in namespace {situation.policy.namespace}"
-        ready = made(ConditionType.READY, "False", "TargetNotFound", f"{where}; create it or correct spec.targetRef")
-    elif status.hold is not None:
-        hold = status.hold
-        text = (
-            f"{hold.field} was set to {hold.value} by {hold.manager}; trimtab resume {situation.policy.name} to go on"
-        )
-        ready = made(ConditionType.READY, "False", "HeldByPerson", text)
-    elif situation.spec.paused:
-        ready = made(ConditionType.READY, "False", "Paused", f"trimtab resume {situation.policy.name} to go on")
-    elif not quality.ok:
-        reason = "LearningHistory" if quality.problem is DataProblem.SHORT_HISTORY else "NoUsableData"
-        ready = made(ConditionType.READY, "False", reason, f"nothing is changed: {quality.message}")
-    else:
-        ready = made(ConditionType.READY, "True", situation.spec.mode.value, _doing(outcome, active))
-    unknown = [state.name for state in assessment.objectives if state.state == "Unknown"]
-    if assessment.breached:
-        reason, text = "Violated", _objectives_text(situation)
-        if outcome.not_capacity:
-            reason, text = "NotCapacity", outcome.following
-        met = made(ConditionType.OBJECTIVES_MET, "False", reason, text)
-    elif unknown:
-        met = made(ConditionType.OBJECTIVES_MET, "Unknown", "NoData", _unknown_text(situation, unknown))
-    else:
-        met = made(ConditionType.OBJECTIVES_MET, "True", "Met", _objectives_text(situation))
-    forecast = assessment.forecast
-    reliable = isinstance(forecast, Forecast) and forecast.reliable
-    return [
-        ready,
-        made(
-            ConditionType.DATA_AVAILABLE,
-            "True" if quality.ok else "False",
-            "Fresh" if quality.ok else quality.problem.value if quality.problem else "Unknown",
-            quality.message,
-        ),
-        met,
-        made(
-            ConditionType.FORECAST_RELIABLE,
-            "True" if reliable else "False",
-            "Backtested" if reliable else "Reactive",
-            forecast.reason,
-        ),
-        made(
-            ConditionType.PROGRESSING,
-            "True" if active else "False",
-            active.phase.value if active else "Idle",
-            _progress(active),
-        ),
-        made(
-            ConditionType.CONFLICTED,
-            "True" if outcome.conflict else "False",
-            "ClaimedByOther" if outcome.conflict else "NoConflict",
-            outcome.conflict,
-        ),
-        *(made(kind, *turn) for kind, turn in conditions(assessment.insights, status).items()),
-    ]
-
-
-def _condition(
-    status: PolicyStatus,
-    kind: ConditionType,
-    value: Literal["True", "False", "Unknown"],
-    reason: str,
-    message: str,
-    generation: int,
-    now: float,
-) -> Condition:
-    old = next((condition for condition in status.conditions if condition.type == kind.value), None)
-    since = old.last_transition_time if old is not None and old.status == value else now
-    return Condition(
-        type=kind.value,
-        status=value,
-        reason=reason,
-        message=message[:1024],
-        observed_generation=generation,
-        last_transition_time=since,
-    )
-
-
-def _doing(outcome: Outcome, active: Run | None) -> str:
-    if outcome.conflict:
-        return f"recommends only: {outcome.conflict}"
-    if active is not None:
-        return f"run {active.name} is {active.phase.value}"
-    if outcome.following:
-        return outcome.following
-    return outcome.proposal.reason if isinstance(outcome.proposal, NoPlan) else outcome.proposal.plan.reason
-
-
-def _progress(active: Run | None) -> str:
-    if active is None:
-        return "no run is under way"
-    timeline = active.status.timeline
-    return f"{active.name}: {timeline[-1].reason if timeline else 'not begun'}"
-
-
-def _objectives_text(situation: Situation) -> str:
-    states = situation.assessment.objectives
-    if not states:
-        return "the policy names no objectives"
-    return "; ".join(f"{state.name} {state.value or state.state} ({state.threshold})" for state in states)
-
-
-def _unknown_text(situation: Situation, unknown: list[str]) -> str:
-    """Which objectives have no fresh value, and why where it is known."""
-    failures = [situation.failures.get(objective_name(name), "") for name in unknown]
-    return "; ".join([f"no fresh value of {', '.join(unknown)}", *filter(None, failures)])
 
 
 def _insights(situation: Situation) -> dict[str, object]:

@@ -25,10 +25,12 @@ from trimtab.planning.plans import Proposal
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.announcing import NOT_CAPACITY, announce, model_changes
 from trimtab.reconcile.following import follow_demand
+from trimtab.reconcile.insight_news import news
 from trimtab.reconcile.judging import samples_before
+from trimtab.reconcile.outcome import Outcome
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.remembering import Remembering
-from trimtab.reconcile.reporting import Outcome, compose, matters, unusable
+from trimtab.reconcile.reporting import compose, matters, unusable
 from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make, plan_now
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation, lead_seconds, point_of
@@ -125,6 +127,7 @@ class Reconciler:
                 continue
             assert isinstance(policy.spec, PolicySpec), "only usable policies are gathered"
             remembered = self._remember(policy)
+            before = given.previous.watched if given.previous is not None else None
             remembered.known = assessment.known
             target = target_of(policy)
             assert target is not None, "a usable policy has a target"
@@ -141,6 +144,7 @@ class Reconciler:
                     failures=dict(given.failures),
                     unread=reading.unread,
                     assessment=assessment,
+                    news=news(assessment.insights, before, remembered.status.anomalies),
                     now=now,
                     step_seconds=policy.spec.analysis.interval,
                     window_seconds=self._window(policy.spec),
@@ -186,6 +190,7 @@ class Reconciler:
             wanted_replicas=followed.wanted,
             not_capacity=followed.not_capacity,
             runs=situation.runs,
+            store_problem=services.store.problem if services.store is not None else None,
         )
         status = compose(situation, outcome, remembered.status)
         self._note(situation)
@@ -197,7 +202,7 @@ class Reconciler:
         """What is kept for good: anomalies that began or ended, and changes of the model."""
         found = situation.assessment.insights
         if found is not None:
-            self.remembering.anomalies_seen(situation.policy, [*found.watched.new, *found.watched.ended])
+            self.remembering.anomalies_seen(situation.policy, [*situation.news, *found.watched.ended])
         self.remembering.models_changed(situation.policy, model_changes(situation))
 
     async def _drive_runs(self, situation: Situation) -> Situation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from trimtab.analytics.anomaly import Anomaly
 from trimtab.domain.history import WorkloadHistory, without_samples
 from trimtab.domain.objectives import Objective
 from trimtab.domain.objects import Policy, Run, Workload
@@ -36,6 +37,8 @@ class Situation:
     unread: frozenset[str]
     """Signals that Prometheus could not be asked for; their samples may still be there later."""
     assessment: Assessment
+    news: tuple[Anomaly, ...]
+    """Anomalies to be told of in this round."""
     now: float
     step_seconds: float
     window_seconds: float

@@ -1,0 +1,146 @@
+"""The conditions of a policy, each a plain sentence."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from trimtab.adapters.signals_requests import objective_name
+from trimtab.analytics.quality import DataProblem
+from trimtab.domain.objects import Run
+from trimtab.domain.status import Condition, ConditionType, PolicyStatus
+from trimtab.forecasting.forecast import Forecast
+from trimtab.planning.steps import NoPlan
+from trimtab.reconcile.insight_conditions import Turn, conditions
+from trimtab.reconcile.outcome import Outcome
+from trimtab.reconcile.situation import Situation
+
+
+def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, active: Run | None) -> list[Condition]:
+    """All conditions of a policy; those of ``status``, told last, give the times since which they stand."""
+    generation, now = situation.policy.generation, situation.now
+    quality, assessment = situation.assessment.quality, situation.assessment
+
+    def made(kind: ConditionType, value: Literal["True", "False", "Unknown"], reason: str, message: str) -> Condition:
+        return condition(status, kind, value, reason, message, generation, now)
+
+    if situation.workload is None:
+        target = situation.spec.target_ref
+        where = f"{target.kind.value} {target.name} is not in namespace {situation.policy.namespace}"
+        ready = made(ConditionType.READY, "False", "TargetNotFound", f"{where}; create it or correct spec.targetRef")
+    elif status.hold is not None:
+        hold = status.hold
+        text = (
+            f"{hold.field} was set to {hold.value} by {hold.manager}; trimtab resume {situation.policy.name} to go on"
+        )
+        ready = made(ConditionType.READY, "False", "HeldByPerson", text)
+    elif situation.spec.paused:
+        ready = made(ConditionType.READY, "False", "Paused", f"trimtab resume {situation.policy.name} to go on")
+    elif not quality.ok:
+        reason = "LearningHistory" if quality.problem is DataProblem.SHORT_HISTORY else "NoUsableData"
+        ready = made(ConditionType.READY, "False", reason, f"nothing is changed: {quality.message}")
+    else:
+        ready = made(ConditionType.READY, "True", situation.spec.mode.value, _doing(outcome, active))
+    unknown = [state.name for state in assessment.objectives if state.state == "Unknown"]
+    if assessment.breached:
+        reason, text = "Violated", _objectives_text(situation)
+        if outcome.not_capacity:
+            reason, text = "NotCapacity", outcome.following
+        met = made(ConditionType.OBJECTIVES_MET, "False", reason, text)
+    elif unknown:
+        met = made(ConditionType.OBJECTIVES_MET, "Unknown", "NoData", _unknown_text(situation, unknown))
+    else:
+        met = made(ConditionType.OBJECTIVES_MET, "True", "Met", _objectives_text(situation))
+    forecast = assessment.forecast
+    reliable = isinstance(forecast, Forecast) and forecast.reliable
+    return [
+        ready,
+        made(
+            ConditionType.DATA_AVAILABLE,
+            "True" if quality.ok else "False",
+            "Fresh" if quality.ok else quality.problem.value if quality.problem else "Unknown",
+            quality.message,
+        ),
+        met,
+        made(
+            ConditionType.FORECAST_RELIABLE,
+            "True" if reliable else "False",
+            "Backtested" if reliable else "Reactive",
+            forecast.reason,
+        ),
+        made(
+            ConditionType.PROGRESSING,
+            "True" if active else "False",
+            active.phase.value if active else "Idle",
+            _progress(active),
+        ),
+        made(
+            ConditionType.CONFLICTED,
+            "True" if outcome.conflict else "False",
+            "ClaimedByOther" if outcome.conflict else "NoConflict",
+            outcome.conflict,
+        ),
+        *(made(kind, *turn) for kind, turn in conditions(assessment.insights, status).items()),
+        made(ConditionType.ANALYTICS_STORED, *stored(outcome.store_problem)),
+    ]
+
+
+def condition(
+    status: PolicyStatus,
+    kind: ConditionType,
+    value: Literal["True", "False", "Unknown"],
+    reason: str,
+    message: str,
+    generation: int,
+    now: float,
+) -> Condition:
+    """One condition, with the time since which it stands."""
+    old = next((one for one in status.conditions if one.type == kind.value), None)
+    since = old.last_transition_time if old is not None and old.status == value else now
+    return Condition(
+        type=kind.value,
+        status=value,
+        reason=reason,
+        message=message[:1024],
+        observed_generation=generation,
+        last_transition_time=since,
+    )
+
+
+def stored(problem: str | None) -> Turn:
+    """Whether what is learned outlives a restart: empty where it does, None where nothing is to store it."""
+    if problem is None:
+        return "Unknown", "NoStore", "no store is set: what was learned is learned again after a restart"
+    if problem:
+        text = f"goes on in memory and tries again; what is learned meanwhile does not outlive a restart: {problem}"
+        return "False", "StoreUnusable", text
+    return "True", "Stored", "what is learned outlives a restart"
+
+
+def _doing(outcome: Outcome, active: Run | None) -> str:
+    if outcome.conflict:
+        return f"recommends only: {outcome.conflict}"
+    if active is not None:
+        return f"run {active.name} is {active.phase.value}"
+    if outcome.following:
+        return outcome.following
+    return outcome.proposal.reason if isinstance(outcome.proposal, NoPlan) else outcome.proposal.plan.reason
+
+
+def _progress(active: Run | None) -> str:
+    if active is None:
+        return "no run is under way"
+    timeline = active.status.timeline
+    return f"{active.name}: {timeline[-1].reason if timeline else 'not begun'}"
+
+
+def _objectives_text(situation: Situation) -> str:
+    states = situation.assessment.objectives
+    if not states:
+        return "the policy names no objectives"
+    return "; ".join(f"{state.name} {state.value or state.state} ({state.threshold})" for state in states)
+
+
+def _unknown_text(situation: Situation, unknown: list[str]) -> str:
+    """Which objectives have no fresh value, and why where it is known."""
+    failures = [situation.failures.get(objective_name(name), "") for name in unknown]
+    return "; ".join([f"no fresh value of {', '.join(unknown)}", *filter(None, failures)])

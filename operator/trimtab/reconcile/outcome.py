@@ -1,0 +1,26 @@
+"""What a round came to for one policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trimtab.domain.objects import Run
+from trimtab.planning.plans import Proposal
+from trimtab.planning.steps import NoPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a round did and found for one policy, beside the situation."""
+
+    proposal: Proposal | NoPlan
+    conflict: str
+    following: str
+    """What following did or why it held; empty where the policy does not follow."""
+    wanted_replicas: int | None
+    """Replicas that following asks for, acted on or not."""
+    not_capacity: bool = False
+    runs: tuple[Run, ...] = ()
+    """Runs as they are after the round."""
+    store_problem: str | None = None
+    """Why the store cannot be used; empty while it can, None where there is none."""
