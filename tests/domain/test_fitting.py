@@ -73,7 +73,10 @@ def test_the_longest_texts_fit_beside_a_few_containers() -> None:
             "current": None,
             "recommendation": None,
             "operating_point": None,
-            "conditions": everything.conditions[: len(ConditionType)],
+            "conditions": [
+                one.model_copy(update={"type": kind.value})
+                for one, kind in zip(everything.conditions, ConditionType, strict=False)
+            ],
         }
     )
     assert size(fitted(usual)) < LARGEST_STATUS_BYTES
