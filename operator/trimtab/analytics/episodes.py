@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.analytics.control_charts import Alarm
-from trimtab.analytics.kinds import Sign
-from trimtab.analytics.recent import Recent
+from trimtab.analytics.expectation import Expectation
+from trimtab.analytics.kinds import USUAL, Sign, Stretch
+from trimtab.analytics.level import MAD_TO_SIGMA
+from trimtab.analytics.recent import KEPT, Recent
 
 STANDS_OUT: Final = 2.5
 """Sigma from which on a sample belongs to an episode by itself."""
@@ -104,3 +107,60 @@ def onset(alarm: Alarm, recent: Recent, run: int) -> int:
         case Sign.CALM:
             gains = np.cumsum(0.8 - np.abs(sigmas))
     return int((gains / np.sqrt(np.arange(1, sigmas.size + 1))).argmax()) + 1
+
+
+def stretch_of(episode: Episode, recent: Recent, model: Expectation) -> tuple[Stretch, NDArray[np.intp]]:
+    """The samples of an episode without its last usual ones, and their places in ``recent``."""
+    behind = episode.samples - episode.active
+    places = recent.newest(min(episode.samples, KEPT))
+    places = places[: max(places.size - behind, 1)]
+    spread = float(np.median(recent.spreads[places]))
+    low = high = float(recent.levels[places[-1]])
+    for one in model.seasons:
+        lowest, highest = np.quantile(one.heights, [0.02, 0.98])
+        low, high = low + float(lowest), high + float(highest)
+    away = (recent.values[places] - recent.seasons[places] - recent.levels[places]) / spread
+    if episode.sign is Sign.POINT and float(np.abs(away).max()) < USUAL:
+        away[0] = episode.surprise  # a jump from the side of a signal that wanders to where it often is
+    around = recent.sigmas[(int(places[0]) + np.arange(-2, 3)) % KEPT]
+    direction = math.copysign(1.0, float(away.mean()))
+    if float(np.nanmin(recent.values)) >= 0.0:
+        low = max(low, 0.0)
+    stretch = Stretch(
+        sign=episode.sign,
+        deviations=away,
+        values=recent.values[places],
+        seasonal=recent.seasons[places] / spread,
+        usual_low=low,
+        usual_high=high,
+        swing=(high - low) / spread,
+        persistence=model.persistence,
+        jump=direction * float(np.nanmax(direction * around)),
+    )
+    return stretch, places
+
+
+class Normal(NamedTuple):
+    """What is normal once an anomaly has lasted."""
+
+    level: float
+    """In the unit of the signal, at the newest sample."""
+    slope: float
+    """Change of the level a step."""
+    widening: float
+    """Spread relative to what it was."""
+    samples: int
+    """Samples that this rests on."""
+
+
+def new_normal(recent: Recent, *, slopes: bool) -> Normal:
+    """Medians of the newest 30 samples without their seasons; without ``slopes`` the level stays where it is."""
+    places = recent.newest(NEW_NORMAL // 2)
+    rest = recent.values[places] - recent.seasons[places]
+    half, slope = rest.size // 2, 0.0
+    if slopes:
+        slope = float(np.median(rest[half:]) - np.median(rest[:half])) / half
+    level = float(np.median(rest)) + slope * (rest.size - 1) / 2.0
+    around = rest - level - slope * (np.arange(rest.size) - rest.size + 1)
+    width = MAD_TO_SIGMA * float(np.median(np.abs(around)))
+    return Normal(level, slope, max(width / float(np.median(recent.spreads[places])), 0.05), rest.size)

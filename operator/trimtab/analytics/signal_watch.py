@@ -7,18 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.control_charts import Alarm, ControlCharts, budgets
 from trimtab.analytics.copying import copied
-from trimtab.analytics.episodes import LONGEST_GAP, NEW_NORMAL, QUIET, Episode, onset
+from trimtab.analytics.episodes import LONGEST_GAP, NEW_NORMAL, QUIET, Episode, new_normal, onset, stretch_of
 from trimtab.analytics.evidence import Told, sentence
 from trimtab.analytics.expectation import Expectation, Expected
 from trimtab.analytics.gaps import LARGEST_SAMPLE
-from trimtab.analytics.kinds import USUAL, Sign, Stretch, classify, season_lost, severity
-from trimtab.analytics.level import MAD_TO_SIGMA
-from trimtab.analytics.recent import KEPT, Recent
+from trimtab.analytics.kinds import Sign, classify, season_lost, severity
+from trimtab.analytics.recent import Recent
 from trimtab.domain.choices import AnomalyKind, Sensitivity
 from trimtab.domain.objectives import Objective
 
@@ -201,23 +199,15 @@ class SignalWatch:
             return self.close(objective)
         if episode.samples < NEW_NORMAL:
             return None
-        stretch, _ = self._stretch(episode)
+        stretch, _ = stretch_of(episode, self.recent, self.expectation)
         ended = self.close(objective)
         assert ended is not None, "an episode is going on"
-        places = self.recent.newest(NEW_NORMAL // 2)
-        rest = self.recent.values[places] - self.recent.seasons[places]
-        slope = 0.0
-        if ended.kind is AnomalyKind.TREND_CHANGE:
-            half = rest.size // 2
-            slope = float(np.median(rest[half:]) - np.median(rest[:half])) / half
-        level = float(np.median(rest)) + slope * (rest.size - 1) / 2.0
-        around = rest - level - slope * (np.arange(rest.size) - rest.size + 1)
+        normal = new_normal(self.recent, slopes=ended.kind is AnomalyKind.TREND_CHANGE)
         if ended.kind is AnomalyKind.VARIANCE_CHANGE:
-            width = MAD_TO_SIGMA * float(np.median(np.abs(around)))
-            self.expectation.widen(max(width / float(np.median(self.recent.spreads[places])), 0.05))
+            self.expectation.widen(normal.widening)
         if season_lost(stretch):
             self.expectation.fade()
-        self.expectation.settle(level, slope, NEW_NORMAL // 2)
+        self.expectation.settle(normal.level, normal.slope, normal.samples)
         self.charts.quieten()
         return ended
 
@@ -235,39 +225,8 @@ class SignalWatch:
         episode = self.episode
         return None if episode is None else self._told(episode, objective)
 
-    def _stretch(self, episode: Episode) -> tuple[Stretch, NDArray[np.intp]]:
-        """The samples of an episode without its last usual ones, and their places."""
-        behind = episode.samples - episode.active
-        places = self.recent.newest(min(episode.samples, KEPT))
-        places = places[: max(places.size - behind, 1)]
-        model, recent = self.expectation, self.recent
-        spread = float(np.median(recent.spreads[places]))
-        low = high = float(recent.levels[places[-1]])
-        for one in model.seasons:
-            lowest, highest = np.quantile(one.heights, [0.02, 0.98])
-            low, high = low + float(lowest), high + float(highest)
-        away = (recent.values[places] - recent.seasons[places] - recent.levels[places]) / spread
-        if episode.sign is Sign.POINT and float(np.abs(away).max()) < USUAL:
-            away[0] = episode.surprise  # a jump from the side of a signal that wanders to where it often is
-        around = recent.sigmas[(int(places[0]) + np.arange(-2, 3)) % KEPT]
-        direction = math.copysign(1.0, float(away.mean()))
-        if float(np.nanmin(recent.values)) >= 0.0:
-            low = max(low, 0.0)
-        stretch = Stretch(
-            sign=episode.sign,
-            deviations=away,
-            values=recent.values[places],
-            seasonal=recent.seasons[places] / spread,
-            usual_low=low,
-            usual_high=high,
-            swing=(high - low) / spread,
-            persistence=model.persistence,
-            jump=direction * float(np.nanmax(direction * around)),
-        )
-        return stretch, places
-
     def _told(self, episode: Episode, objective: Objective | None) -> Anomaly:
-        stretch, places = self._stretch(episode)
+        stretch, places = stretch_of(episode, self.recent, self.expectation)
         kind, recent, model = classify(stretch), self.recent, self.expectation
         strangest = int(np.abs(stretch.deviations).argmax())
         place = places[strangest]
