@@ -9,8 +9,8 @@ import pytest
 
 from tests.analytics.noise import autoregressive
 from trimtab.analytics.calendar_effects import CalendarEffect, CalendarKind, calendar_effects
-from trimtab.analytics.local_time import zone_of
 from trimtab.domain.series import FloatArray, Series
+from trimtab.domain.time_zones import zone_of
 
 MONDAY = 4 * 86_400.0 + 7 * 86_400.0 * 2_900
 

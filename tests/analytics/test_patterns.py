@@ -13,12 +13,13 @@ from tests.analytics.noise import autoregressive
 from trimtab.analytics.bursts import Bursts, bursts
 from trimtab.analytics.cold_starts import cold_starts
 from trimtab.analytics.idle_times import IdleTimes, idle_times
-from trimtab.analytics.local_time import local_seconds, weekdays_text, zone_of
+from trimtab.analytics.local_time import local_seconds, weekdays_text
 from trimtab.analytics.no_pattern import NoPattern
 from trimtab.analytics.patterns import find_patterns
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.domain.objectives import Objective
 from trimtab.domain.series import FloatArray, Series
+from trimtab.domain.time_zones import zone_of
 
 MONDAY = 4 * 86_400.0 + 7 * 86_400.0 * 2_900
 """A Monday midnight in the summer of 2025."""

@@ -101,6 +101,7 @@ def test_options_reach_the_survey(run: Run, asked: Survey, tmp_path: Path) -> No
         *("--horizon", "6h", "--sensitivity", "High", "--scrape-interval", "15s", "--until", "2026-01-01T00:00:00Z"),
         *("--header", "X-Scope-OrgID: shop", "--header", "A: b:c", "--label", "cluster=eu-1", "--timeout", "5s"),
         *("--bearer-token-file", str(token), "--ca-file", str(ca), "--cpu-core-hour", "0.05", "--currency", "EUR"),
+        *("--time-zone", "Europe/Berlin"),
     )
     assert result.exit_code == 0, result.output
     assert asked.settings is not None
@@ -112,6 +113,7 @@ def test_options_reach_the_survey(run: Run, asked: Survey, tmp_path: Path) -> No
     assert (asked.options.namespaces, asked.options.selectors) == (("shop", "team-*"), ("web-*",))
     assert (asked.options.history_seconds, asked.options.step, asked.options.window_seconds) == (86_400.0, 30.0, 60.0)
     assert (asked.options.cpu_core_hour, asked.options.currency) == (0.05, "EUR")
+    assert asked.options.time_zone == "Europe/Berlin"
     assert asked.now == 1_767_225_600.0
 
 
@@ -149,6 +151,7 @@ def test_a_file_that_cannot_be_written_is_one_line(run: Run, asked: Survey, tmp_
         pytest.param((*URL, "--until", "soon"), "--until", id="until"),
         pytest.param((*URL, "--until", "nan"), "--until", id="until no number"),
         pytest.param((*URL, "--sensitivity", "Max"), "--sensitivity", id="sensitivity"),
+        pytest.param((*URL, "--time-zone", "Europe/Atlantis"), "timeZone Europe/Atlantis is not", id="time zone"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...], words: str) -> None:

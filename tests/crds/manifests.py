@@ -39,7 +39,7 @@ def policy() -> dict[str, Any]:
                     }
                 ]
             },
-            "analysis": {"interval": "60s", "history": "168h"},
+            "analysis": {"interval": "60s", "history": "168h", "timeZone": "Europe/Berlin"},
             "forecast": {"horizon": "1h"},
             "validation": {"settle": "60s", "interval": "30s", "duration": "20m"},
             "guardrails": {"cooldown": "10m", "minHistory": "1h"},

@@ -27,6 +27,7 @@ QUANTITIES = st.one_of(
     st.from_regex(r"\A[+-]?[0-9]{0,3}\.?[0-9]{0,3}(n|u|m|k|Mi|Gi|E|e[0-9]|E-[0-9])?\Z"),
     st.sampled_from(["", "0", "1Ki", "1048575", "1Mi", ".5", "5.", "1e99", "9E", "two"]),
 )
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "Asia/Ust-Nera", "CET", "utc", "Europe/", "/UTC", "A B", ""])
 NAMES = st.sampled_from(["a", "b", "a-b", "A", ""])
 QUERIES = st.text(alphabet='$targetx{}"=_1 ', max_size=24) | st.sampled_from(
     ["up", 'up{a="$target"}', "up{a=~'$target'}", 'up{xa="$target"}', "x[$window]", "$", "$$target", "$pods", "$podsy"]
@@ -55,7 +56,7 @@ POLICIES = st.fixed_dictionaries(
                 some(containerName=st.sampled_from(["*", "a", ""]), minAllowed=AMOUNTS, maxAllowed=AMOUNTS), max_size=2
             )
         ),
-        "analysis": some(interval=DURATIONS, history=DURATIONS),
+        "analysis": some(interval=DURATIONS, history=DURATIONS, timeZone=ZONES),
         "validation": some(interval=DURATIONS, duration=DURATIONS, settle=DURATIONS),
         "guardrails": some(minHistory=DURATIONS, cooldown=DURATIONS),
         "cost": some(cpuCoreHour=QUANTITIES),

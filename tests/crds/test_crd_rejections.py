@@ -83,6 +83,9 @@ POLICY = [
     ("negative settle", "validation.settle", "-1s", "settle must be a duration from 0s to 24h"),
     ("interval as long as history", "analysis", {"interval": "1h", "history": "60m"}, "interval 1h is not shorter than history 60m"),
     ("history above a year", "analysis.history", "9000h", "history must be a duration from 10s to 8784h"),
+    ("time zone in words", "analysis.timeZone", "Central European Time", "spec.analysis.timeZone: Invalid value: timeZone Central European Time is not the name of a time zone; write it as Europe/Berlin or UTC"),
+    ("zone of the machine", "analysis.timeZone", "localtime", "timeZone localtime is not the name of a time zone"),
+    ("empty time zone", "analysis.timeZone", "", "spec.analysis.timeZone"),
     ("horizon above a week", "forecast.horizon", "200h", "horizon must be a duration from 1s to 168h"),
     ("model to come", "forecast.model", "Prophet", "spec.forecast.model: Unsupported value"),
     ("confidence of certainty", "forecast.confidencePercent", 100, "spec.forecast.confidencePercent"),
@@ -200,6 +203,8 @@ def test_name_that_fits_no_label_is_refused(objects: Objects) -> None:
         pytest.param("vertical.containerPolicies.0.minAllowed.cpu", "2", id="floor equal to ceiling"),
         pytest.param("guardrails.minHistory", "168h", id="all of the history asked for"),
         pytest.param("cost.cpuCoreHour", 0, id="free"),
+        pytest.param("analysis.timeZone", "America/Argentina/Buenos_Aires", id="long zone"),
+        pytest.param("analysis.timeZone", "Etc/GMT+3", id="zone by its offset"),
     ],
 )
 def test_bounds_belong_to_what_is_allowed(objects: Objects, path: str, value: Any) -> None:

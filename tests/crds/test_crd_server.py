@@ -35,6 +35,7 @@ def test_short_names_and_category_are_known(kubectl: Kubectl, short: str) -> Non
         pytest.param("perf", "What good means for one workload", id="kind"),
         pytest.param("perf.spec.objectives", "enum: Met, Hold", id="enum"),
         pytest.param("perf.spec.objectives.max", "are a quarter", id="quantity"),
+        pytest.param("perf.spec.analysis.timeZone", "as its IANA name such as Europe/Berlin", id="time zone"),
         pytest.param("perf.spec.mode", "waits for a person", id="mode"),
         pytest.param("perf.spec.horizontal", "-required-", id="required"),
         pytest.param("perf.status.conditions", "one CamelCase word", id="conditions"),
@@ -84,7 +85,7 @@ def test_defaults_of_the_server_are_those_of_the_models(objects: Objects, kind: 
 
 def test_defaults_are_written_as_users_write_them(objects: Objects) -> None:
     spec = objects.create(manifests.changed(manifests.policy(), "spec.analysis", manifests.ABSENT))["spec"]
-    assert spec["analysis"] == {"interval": "60s", "history": "168h", "sensitivity": "Medium"}
+    assert spec["analysis"] == {"interval": "60s", "history": "168h", "sensitivity": "Medium", "timeZone": "UTC"}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

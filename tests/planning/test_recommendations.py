@@ -275,13 +275,21 @@ def test_idle_hours() -> None:
     assert "kubectl patch perf shop" in by_kind(following)[AdviceKind.SCHEDULE].how
 
 
+def test_hours_of_advice_are_local_and_name_their_zone() -> None:
+    found = find_patterns(series(OFFICE), time_zone="Asia/Tokyo")
+    one = by_kind(inputs(load=OFFICE, patterns=found))[AdviceKind.SCHEDULE]
+    assert "05:00–15:00" in one.reason, "nine hours later"
+    assert "(Asia/Tokyo)" in one.reason
+    assert one.how.count("timeZone: Asia/Tokyo") == one.how.count("CronJob")
+
+
 def test_regular_bursts() -> None:
     load = np.full(COUNT, 200.0) + np.random.default_rng(0).normal(0, 2, COUNT)
     load[(WEEKDAY < 5) & (HOUR >= 9) & (HOUR < 9.5)] = 600.0
     advice = {one.kind: one for one in recommend(inputs(load=load, patterns=find_patterns(series(load)), replicas=7))}
     assert AdviceKind.PRE_SCALE not in advice
     one = by_kind(inputs(load=load, patterns=find_patterns(series(load))))[AdviceKind.PRE_SCALE]
-    assert one.title == "Run 7 replicas from 08:55 on, ahead of the burst at 09:00"
+    assert one.title == "Run 7 replicas from 08:55 on, ahead of the burst at 09:00 (UTC)"
     assert one.how.startswith('"55 8 * * 1,2,3,4,5" kubectl scale deployment/shop --replicas=7')
     assert one.monthly_saving < 0.0
 

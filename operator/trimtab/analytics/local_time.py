@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +19,12 @@ _FIRST_MONDAY = 4
 """Days from the epoch, a Thursday, to a Monday."""
 
 
-def zone_of(name: str) -> tzinfo:
-    """The time zone of this IANA name; ValueError when there is none.
-
-    >>> zone_of("UTC")
-    datetime.timezone.utc
-    """
-    if name in ("", "UTC"):
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no time zone; write it as Europe/Berlin or UTC") from error
-
-
 def local_seconds(times: FloatArray, zone: tzinfo) -> FloatArray:
     """Seconds since the epoch on the clocks of ``zone``, shape of ``times`` (n,), ascending unix seconds.
 
     The offset is looked up once an hour where it changes within a day, else once a day.
 
+    >>> from trimtab.domain.time_zones import zone_of
     >>> berlin = local_seconds(np.array([0.0, 1.5e9]), zone_of("Europe/Berlin"))
     >>> (berlin - np.array([0.0, 1.5e9])).tolist()
     [3600.0, 7200.0]

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trimtab.analytics.bursts import Bursts, bursts
-from trimtab.analytics.calendar_effects import CalendarEffect, calendar_effects
+from trimtab.analytics.calendar_effects import CalendarEffect, CalendarKind, calendar_effects
 from trimtab.analytics.cold_starts import ColdStart, cold_starts
 from trimtab.analytics.idle_times import IdleTimes, idle_times
-from trimtab.analytics.local_time import zone_of
 from trimtab.analytics.no_pattern import NoPattern
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.domain.objectives import Objective
 from trimtab.domain.series import Series
+from trimtab.domain.time_zones import zone_of
 from trimtab.domain.units import format_duration
 
 
@@ -32,7 +32,7 @@ class Patterns:
 
     @property
     def told(self) -> tuple[tuple[str, str], ...]:
-        """(kind, sentence) of each pattern that was found, in a fixed order."""
+        """(kind, sentence) of each pattern that was found, in a fixed order; times of day name their zone."""
         told = [
             (
                 "Season",
@@ -42,12 +42,18 @@ class Patterns:
             for one in self.seasons
         ]
         if isinstance(self.bursts, Bursts):
-            told.append(("Burst", self.bursts.message))
+            told.append(("Burst", self._zoned(self.bursts.message) if self.bursts.regular else self.bursts.message))
         if isinstance(self.idle, IdleTimes):
-            told.append(("Idle", self.idle.message))
+            told.append(("Idle", self._zoned(self.idle.message) if self.idle.schedule else self.idle.message))
         if not isinstance(self.cold_starts, NoPattern):
             told += [("ColdStart", one.message) for one in self.cold_starts]
-        return (*told, *(("Calendar", one.message) for one in self.calendar))
+        for effect in self.calendar:
+            timed = effect.kind is CalendarKind.HOUR_OF_DAY
+            told.append(("Calendar", self._zoned(effect.message) if timed else effect.message))
+        return tuple(told)
+
+    def _zoned(self, sentence: str) -> str:
+        return f"{sentence.removesuffix('.')} ({self.time_zone})."
 
 
 def find_patterns(
@@ -67,7 +73,7 @@ def find_patterns(
     >>> hour = np.arange(14 * 24)
     >>> office = np.where((hour % 24 >= 8) & (hour % 24 < 18), 50.0, 0.0)
     >>> find_patterns(Series(0.0, 3600.0, office)).told[0]
-    ('Idle', 'Idle 58 % of the time, at most 14h in a row, regularly every day 18:00–08:00.')
+    ('Idle', 'Idle 58 % of the time, at most 14h in a row, regularly every day 18:00–08:00 (UTC).')
     """
     zone = zone_of(time_zone)
     idle = idle_times(series, zone)

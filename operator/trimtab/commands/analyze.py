@@ -65,6 +65,9 @@ def analyze(
     ] = None,
     horizon: Annotated[str, typer.Option(metavar="DURATION", help="How far ahead demand is forecast.")] = "24h",
     sensitivity: Annotated[Sensitivity, typer.Option(help="How readily an anomaly is called.")] = Sensitivity.MEDIUM,
+    time_zone: Annotated[
+        str, typer.Option(metavar="ZONE", help="Zone of hours and weekdays, such as Europe/Berlin.")
+    ] = "UTC",
     scrape_interval: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Scrape interval; default: a rate looks back 5m or one step.")
     ] = None,
@@ -120,6 +123,7 @@ def analyze(
         step_seconds=seconds(step, "--step") if step else None,
         horizon_seconds=seconds(horizon, "--horizon"),
         sensitivity=sensitivity,
+        time_zone=time_zone,
         scrape_interval_seconds=seconds(scrape_interval, "--scrape-interval") if scrape_interval else None,
         cpu_core_hour=cpu_core_hour,
         memory_gib_hour=memory_gib_hour,

@@ -21,6 +21,7 @@ from trimtab.domain.choices import (
 from trimtab.domain.objectives import Metrics, Objective, TargetRef
 from trimtab.domain.rules import Rule, SpecModel, list_map, of_durations
 from trimtab.domain.scaling import Horizontal, Vertical
+from trimtab.domain.time_zones import TIME_ZONE_FORM, is_zone
 from trimtab.domain.units import Duration, Quantity
 
 GROUP, VERSION = "trimtab.dev", "v1alpha1"
@@ -37,6 +38,13 @@ class Analysis(SpecModel):
             holds=lambda a: a.interval < a.history,
             field=".interval",
         ),
+        Rule(
+            "timeZone {timeZone} is not the name of a time zone; write it as Europe/Berlin or UTC",
+            # Which zones there are is known to the operator alone: an API server may lack the files.
+            cel=f"!has(self.timeZone) || self.timeZone.matches(r'{TIME_ZONE_FORM}')",
+            holds=lambda a: is_zone(a.time_zone),
+            field=".timeZone",
+        ),
     )
 
     interval: Duration = Field("60s", validate_default=True, ge=1, le=3600)
@@ -46,6 +54,9 @@ class Analysis(SpecModel):
     sensitivity: Sensitivity = Sensitivity.MEDIUM
     """How readily an anomaly is called: about one false alarm a signal in a month (Low), a week (Medium) or a day
     (High)."""
+    time_zone: str = Field("UTC", min_length=1, max_length=64)
+    """Time zone by whose clocks people work, as its IANA name such as Europe/Berlin. Hours, weekdays and months in
+    patterns and advice are those of this zone."""
 
 
 class Forecast(SpecModel):

@@ -121,7 +121,7 @@ def _ahead_of(inputs: RecommendInputs, burst: RegularBurst, standing: int, wante
         AdviceKind.PRE_SCALE,
         f"{weekdays_text(burst.weekdays)} {clock(burst.second_of_day)}",
         Severity.WARNING if inputs.capacity_learned else Severity.INFO,
-        f"Run {wanted} replicas from {at} on, ahead of the burst at {clock(burst.second_of_day)}",
+        f"Run {wanted} replicas from {at} on, ahead of the burst at {clock(burst.second_of_day)} ({zone})",
         f"A burst to {format_number(burst.peak)}{inputs.unit} comes {burst.text} ({zone}); {standing} replicas carry"
         f" {format_number(standing * carried(inputs))}{inputs.unit}, and a new one takes {startup:.0f} s to start.",
         f"It came on {burst.share_percent} % of {burst.days} such days and lasts"

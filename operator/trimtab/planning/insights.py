@@ -145,13 +145,14 @@ def _habits(inputs: AssessInputs, before: Habits | None) -> Habits:
     """The seasons and patterns as last looked for, or anew after an hour; sooner while the history is young."""
     history = inputs.history
     due = min(_HABITS_SECONDS, max(_HABITS_STEPS * history.load.step_seconds, _HABITS_SHARE * _span(history.load)))
-    if before is not None and 0.0 <= inputs.now - before.at < due:
+    zone = inputs.spec.analysis.time_zone
+    if before is not None and before.patterns.time_zone == zone and 0.0 <= inputs.now - before.at < due:
         return before
     objectives = [
         (one, history.objectives[one.name]) for one in inputs.spec.objectives if one.name in history.objectives
     ]
     found = seasons(history.load, limit=_SEASONS)
-    patterns = find_patterns(history.load, found, replicas=history.replicas, objectives=objectives)
+    patterns = find_patterns(history.load, found, replicas=history.replicas, objectives=objectives, time_zone=zone)
     return Habits(patterns, inputs.now)
 
 

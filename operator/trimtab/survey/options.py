@@ -35,6 +35,8 @@ class SurveyOptions:
     horizon_seconds: float = 24 * 3600.0
     confidence_percent: int = 90
     sensitivity: Sensitivity = Sensitivity.MEDIUM
+    time_zone: str = "UTC"
+    """Zone of hours and weekdays, by its IANA name."""
     scrape_interval_seconds: float | None = None
     cpu_core_hour: float | None = None
     """Price; None takes the policy's default."""
@@ -79,6 +81,7 @@ class SurveyOptions:
                     "interval": self.step,
                     "history": self.history_seconds,
                     "sensitivity": self.sensitivity,
+                    "timeZone": self.time_zone,
                 },
                 "forecast": {"horizon": self.horizon_seconds, "confidencePercent": self.confidence_percent},
                 "guardrails": {
