@@ -20,6 +20,8 @@ from bench.traces import DEFAULT, VARIABLE
 from trimtab.analytics.scoring import Scorer
 from trimtab.domain.series import FloatArray
 
+WARM, MEASURED = 4200, 200
+"""Samples before the cost of many series is measured, and while it is."""
 STANDARD, LOW_FP, LOW_FN = "standard", "reward_low_FP_rate", "reward_low_FN_rate"
 
 
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         "nab_low_fn": found[LOW_FN].best()[0],
         "nab_standard_heldout": found[STANDARD].held_out(),
     }
+    costs_of_many = ", ".join(f"{many(series):.1f} ({series})" for series in (1, 4, 16, 64, 256))
+    print(f"\nMicroseconds a sample and series, with so many series at once: {costs_of_many}")
     if "--quick" not in arguments:
         honest = nested(corpus, costs[STANDARD])
         print(f"\nSettings and threshold chosen without the category, out of {honest.searched} settings:")
@@ -71,6 +75,19 @@ def stream(corpus: Sequence[Recording]) -> tuple[list[FloatArray], float]:
         scores.append(np.array([scorer.update(at, value).score[0] for at, value in rows]))
     seconds = time.process_time() - started
     return scores, 1e6 * seconds / sum(recording.values.size for recording in corpus)
+
+
+def many(series: int) -> float:
+    """CPU microseconds a sample and series when ``series`` are scored at once by ``update``, all memories full."""
+    rng = np.random.default_rng(1)
+    waves = 100.0 + 40.0 * np.sin(2 * np.pi * np.arange(WARM + MEASURED) / 288)[:, np.newaxis]
+    values = waves + 3.0 * rng.standard_normal((WARM + MEASURED, series))
+    scorer = Scorer.start(series, 60.0)
+    scorer.extend(np.arange(WARM, dtype=np.float64), values[:WARM])
+    started = time.process_time()
+    for row in range(WARM, WARM + MEASURED):
+        scorer.update(float(row), values[row])
+    return 1e6 * (time.process_time() - started) / (MEASURED * series)
 
 
 def table(root: Path, found: dict[str, Curves]) -> None:

@@ -7,9 +7,11 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.analytics.noise import autoregressive
-from trimtab.analytics.scoring import Scored, Scorer
+from trimtab.analytics.scoring import TOGETHER, Scored, Scorer
 from trimtab.domain.series import FloatArray
 
 STEP = 60.0
@@ -38,6 +40,56 @@ def test_extend_is_repeated_update() -> None:
         found = scorer.update(STEP * row, each)
         assert found.score.tolist() == together.score[row].tolist()
         assert found.rarity.tolist() == together.rarity[row].tolist()
+
+
+def alone(values: FloatArray) -> Scored:
+    """Each series of ``values`` (n, m) scored by a scorer of its own."""
+    found = [score(column) for column in values.T]
+    return Scored(np.hstack([one.score for one in found]), np.hstack([one.rarity for one in found]))
+
+
+def assert_equal(one: Scored, other: Scored) -> None:
+    assert one.score.tolist() == other.score.tolist()
+    assert one.rarity.tolist() == other.rarity.tolist()
+
+
+def test_many_series_at_once_are_bit_for_bit_as_each_alone() -> None:
+    """Past every way's first say and every buffer's first move, and on when one and then all miss a value."""
+    length, rng = 4700, np.random.default_rng(12)
+    kinds = [daily(length, 13), rng.standard_cauchy(length), np.round(daily(length, 14), -1), np.full(length, 7.0)]
+    values = np.column_stack([*kinds, rng.choice([-1e308, 0.0, 5.0, 1e308], length)])
+    values[2500, 1], values[4100:4110] = math.inf, math.nan
+    found = score(values)
+    assert (found.score > 0.0).any()
+    assert_equal(found, alone(values))
+
+
+def test_more_series_than_are_worked_on_at_once() -> None:
+    values = np.random.default_rng(15).standard_normal((330, TOGETHER + 5)).cumsum(axis=0)
+    assert_equal(score(values), alone(values))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 7),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 0.001, 0.02, 0.4]),
+    st.lists(st.tuples(st.integers(0, 439), st.floats()), max_size=5),
+)
+def test_whatever_is_missing_all_series_are_as_each_alone(
+    series: int, seed: int, share: float, odd: list[tuple[int, float]]
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((440, series)) * rng.choice([0.0, 1.0, 1e9], series)
+    values[rng.random(values.shape) < share] = math.nan
+    for row, value in odd:
+        values[row, rng.random(series) < 0.5] = value
+    expected = alone(values)
+    assert_equal(score(values), expected)
+    scorer = Scorer.start(series, STEP)
+    updates = [scorer.update(STEP * row, each) for row, each in enumerate(values)]
+    together = Scored(np.array([one.score for one in updates]), np.array([one.rarity for one in updates]))
+    assert_equal(together, expected)
 
 
 def test_series_do_not_touch_each_other() -> None:

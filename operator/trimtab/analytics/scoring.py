@@ -15,12 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.analytics.scoring_matrix import ranks_together, scale_together
 from trimtab.analytics.scoring_ranks import Ranks
 from trimtab.analytics.scoring_scales import Scale, View
 from trimtab.domain.series import FloatArray
 
 HUGE = 1e290
 """Larger values count as this, so that sums and differences stay finite."""
+WORTH, TOGETHER = 3, 64
+"""Series that are stepped at once, at least and at most: fewer are faster one by one, more are no faster."""
 RARITY_MEMORY, RARITY_READY = 1500, 50
 """Among how many samples the rarity is a rank, at most and at least."""
 
@@ -64,7 +67,9 @@ class Scored:
 
 @dataclass(slots=True)
 class Scorer:
-    """State of m series; at most 64 KiB each. Pickled and restored, it goes on with the same scores.
+    """State of m series; at most 64 KiB each. Adjacent ones that have seen equally many samples are worked on at once.
+
+    Pickled and restored, it goes on with the same scores.
 
     >>> scorer = Scorer.start(series=1, step_seconds=60.0)
     >>> values = np.sin(np.arange(600) / 10.0)
@@ -98,25 +103,44 @@ class Scorer:
 
     def update(self, time: float, values: FloatArray) -> Scored:
         """Score the samples at ``time``, shape (m,). A value that is not finite scores 0 and changes nothing."""
-        found = Scored(np.zeros(values.size), np.zeros(values.size))
-        for index, value in enumerate(values.tolist()):
-            if math.isfinite(value):
-                found.score[index], found.rarity[index] = self._step(index, value)
-        return found
+        found = self.extend(np.array([time]), values[np.newaxis])
+        return Scored(found.score[0], found.rarity[0])
 
     def extend(self, times: FloatArray, values: FloatArray) -> Scored:
         """Score samples at ``times`` (n,), values (n, m): exactly what n updates give."""
         found = Scored(np.zeros(values.shape), np.zeros(values.shape))
-        for index in range(values.shape[1]):
-            for row, value in enumerate(values[:, index].tolist()):
-                if math.isfinite(value):
-                    found.score[row, index], found.rarity[row, index] = self._step(index, value)
+        for low in range(0, values.shape[1], TOGETHER):
+            for row, line in enumerate(values[:, low : low + TOGETHER].tolist()):
+                for first, last in self._in_step(low, line):
+                    if last - first >= WORTH:
+                        rows = slice(first, last)
+                        found.score[row, rows], found.rarity[row, rows] = self._together(rows, values[row, rows])
+                        continue
+                    for index in range(first, last):
+                        found.score[row, index], found.rarity[row, index] = self._step(index, line[index - low])
         return found
 
     def p_values(self, index: int, value: float) -> list[float]:
         """Take a finite ``value`` of series ``index``; its p-values, one for each way that has a say."""
         value = min(max(value, -HUGE), HUGE)
         return [p for scale in self.scales for p in scale.step(index, value) if not math.isnan(p)]
+
+    def _in_step(self, low: int, values: list[float]) -> list[tuple[int, int]]:
+        """[first, last) of the adjacent series that have a finite value and have seen equally many.
+
+        ``values`` are those of the series from ``low`` on.
+        """
+        seen = self.scales[0].neighbours.seen[low : low + len(values)].tolist()
+        found: list[tuple[int, int]] = []
+        for index, value in enumerate(values):
+            if not math.isfinite(value):
+                continue
+            at = low + index
+            if found and found[-1][1] == at and seen[index - 1] == seen[index]:
+                found[-1] = found[-1][0], at + 1
+            else:
+                found.append((at, at + 1))
+        return found
 
     def _step(self, index: int, value: float) -> tuple[float, float]:
         """(score, rarity)"""
@@ -132,6 +156,20 @@ class Scorer:
         first = self.quiet[index] >= self.settings.quiet
         self.quiet[index] = 0
         return (1.0 - agreed if first else 0.0), rarity
+
+    def _together(self, rows: slice, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(scores, rarities), shape (r,) each: ``_step`` of the series ``rows``, which have seen equally many."""
+        values = np.minimum(np.maximum(values, -HUGE), HUGE)
+        ways = np.concatenate([scale_together(scale, rows, values) for scale in self.scales], axis=1)
+        ways = np.sort(ways[:, ~np.isnan(ways[0])], axis=1)
+        if not ways.size:
+            return np.zeros(values.size), np.zeros(values.size)
+        agreed = ways[:, votes(ways.shape[1], self.settings.share) - 1]
+        p_values = ranks_together(self.ranks, rows, 1.0 / agreed)
+        unusual = 1.0 - agreed >= self.settings.unusual
+        first = unusual & (self.quiet[rows] >= self.settings.quiet)
+        self.quiet[rows] = np.where(unusual, 0, self.quiet[rows] + 1)
+        return np.where(first, 1.0 - agreed, 0.0), np.where(np.isnan(p_values), 0.0, 1.0 - p_values)
 
 
 def votes(ways: int, share: float) -> int:

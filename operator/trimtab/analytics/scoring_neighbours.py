@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SLACK = 32
-"""Room in the buffers, so that they are moved once in so many samples and not at each."""
+from trimtab.analytics.scoring_buffers import SLACK, room
+
 LIMIT = 1e15
 """Values further than this from the first one count as this far, as their squares would not fit."""
 TOO_FEW = -1.0
@@ -80,9 +80,7 @@ class Neighbours:
                 distances += squares
                 row += 1
             found.append(self._nearest(distances[: max(lags - self.apart + 1, 0)]))
-        if end == past.size:
-            past[:reach] = past[end - reach :].copy()
-            end = reach
+        end = room(past, end)
         past[end] = moved
         self.end[index], self.seen[index] = end + 1, seen + 1
         return found
@@ -90,4 +88,7 @@ class Neighbours:
     def _nearest(self, distances: NDArray[np.float32]) -> float:
         if distances.size < self.nearest:
             return TOO_FEW
-        return float(np.partition(distances, self.nearest - 1)[self.nearest - 1])
+        left = distances.copy()
+        for _ in range(self.nearest - 1):  # for so few, faster than a partition, and whatever the distances
+            left[left.argmin()] = np.inf
+        return float(left[left.argmin()])

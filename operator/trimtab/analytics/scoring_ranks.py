@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SLACK = 32
-"""Room in the buffer, so that it is moved once in so many measures and not at each."""
+from trimtab.analytics.scoring_buffers import SLACK, room
+
 FIRST_SHARE, FIRST_AT_MOST = 0.25, 0.05
 """Share of the measures seen, and share of the memory at most, at the start of a series that none is ranked among: with
 little to compare with, everything was strange."""
@@ -56,13 +56,15 @@ class Ranks:
         """
         seen, end = int(self.seen[index]), int(self.end[index])
         past = self.past[index]
-        memory = past.size - SLACK
         code = np.uint16(int(np.float32(measure).view(np.uint32)) >> DROPPED_BITS)
-        among = min(memory, seen - int(min(seen * FIRST_SHARE, memory * FIRST_AT_MOST)))
+        among = self.among(seen)
         larger = int(np.count_nonzero(past[end - among : end] >= code))
-        if end == past.size:
-            past[:memory] = past[end - memory :].copy()
-            end = memory
+        end = room(past, end)
         past[end] = code
         self.end[index], self.seen[index] = end + 1, seen + 1
         return (larger + 1) / (among + 1) if among >= self.ready else math.nan
+
+    def among(self, seen: int) -> int:
+        """How many of the newest of ``seen`` measures one is ranked among."""
+        memory: int = self.past.shape[1] - SLACK
+        return min(memory, seen - int(min(seen * FIRST_SHARE, memory * FIRST_AT_MOST)))
