@@ -14,6 +14,7 @@ from trimtab.adapters.telemetry import GAUGES
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.status import Condition, ConditionType, PolicyStatus
+from trimtab.forecasting.early_warning import EarlyWarning, Source
 from trimtab.planning.assessment import assess
 from trimtab.planning.findings import AssessInputs, Assessment, Insights, Running
 from trimtab.planning.health import Health, NoHealth
@@ -137,3 +138,10 @@ def healthy(assessment: Assessment) -> Health:
     health = found(assessment).health
     assert not isinstance(health, NoHealth)
     return health
+
+
+@pytest.mark.parametrize(("seconds", "cell"), [(-5.0, "p99 now"), (59.0, "p99 now"), (5431.0, "p99 in 1h31m")])
+def test_the_soonest_breach_in_a_column(well: Assessment, seconds: float, cell: str) -> None:
+    warning = EarlyWarning("p99", 0.0, seconds, 90, Source.FORECAST, "", 0.0)
+    ahead = replace(found(well), outlook=replace(found(well).outlook, warnings=(warning,)))
+    assert insights.outlook_cell(ahead) == cell

@@ -109,7 +109,7 @@ def idle_times(series: Series, zone: tzinfo = UTC) -> IdleTimes | NoPattern:
     total = sum(len(window.weekdays) * window.hours for window in schedule)
     spans = tuple((series.start + low * step, series.start + (high - 1) * step) for low, high in lasting[-50:])
     when = f"regularly {', '.join(window.text for window in schedule)}" if schedule else "at no regular hours"
-    message = f"Idle {share:.0f} % of the time, at most {format_duration(round(longest))} in a row, {when}."
+    message = f"Idle {share:.0f} % of the time, at most {format_duration(longest, to=1)} in a row, {when}."
     return IdleTimes(share, longest, spans, schedule, min(total, WEEK_HOURS), days, message)
 
 

@@ -33,13 +33,15 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * _DURATION_SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
-def format_duration(seconds: float) -> str:
-    """A Go duration in the largest units that lose nothing.
+def format_duration(seconds: float, *, to: float = 0.001) -> str:
+    """A Go duration in the largest units that lose nothing, after rounding to whole multiples of ``to`` seconds.
 
     >>> format_duration(5400), format_duration(90), format_duration(0.25), format_duration(604800)
     ('1h30m', '1m30s', '250ms', '168h')
+    >>> format_duration(5431.7, to=1), format_duration(5431.7, to=60), format_duration(29, to=60)
+    ('1h30m32s', '1h31m', '0s')
     """
-    milliseconds = round(seconds * 1000)
+    milliseconds = round(round(seconds / to) * to * 1000)
     if milliseconds == 0:
         return "0s"
     parts = []

@@ -125,7 +125,7 @@ def _ahead_of(inputs: RecommendInputs, burst: RegularBurst, standing: int, wante
         f"A burst to {format_number(burst.peak)}{inputs.unit} comes {burst.text} ({zone}); {standing} replicas carry"
         f" {format_number(standing * carried(inputs))}{inputs.unit}, and a new one takes {startup:.0f} s to start.",
         f"It came on {burst.share_percent} % of {burst.days} such days and lasts"
-        f" {format_duration(round(burst.duration_seconds))}; {carried_text(inputs)}.",
+        f" {format_duration(burst.duration_seconds, to=1)}; {carried_text(inputs)}.",
         f"Objectives hold through the burst. {inputs.cost_effect(saving)}",
         saving,
         confidence(inputs.history.load, 2 * WEEK, burst.share_percent / 100.0),

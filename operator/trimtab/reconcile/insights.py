@@ -37,6 +37,7 @@ from trimtab.planning.outlook import Outlook
 from trimtab.planning.recommendations import Advice
 
 _FACTORS, _WARNINGS, _BUDGETS, _LIMITS, _PATTERNS, _ADVICE, _CHANGES = 12, 4, 8, 6, 4, 5, 5
+_MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
 _DAY: Final = 86_400.0
 _BY_GRAVITY: Final = list(Severity)
@@ -141,7 +142,9 @@ def outlook_cell(found: Insights | None) -> str:
         return ""
     if found.outlook.warnings:
         soonest = found.outlook.warnings[0]
-        return f"{soonest.objective} in {format_duration(round(max(soonest.seconds_to_breach, 0.0) / 60) * 60)}"
+        if soonest.seconds_to_breach < _MINUTE:
+            return f"{soonest.objective} now"
+        return f"{soonest.objective} in {format_duration(soonest.seconds_to_breach, to=_MINUTE)}"
     reliable = found.outlook.reliability
     return f"{reliable.score} % reliable" if isinstance(reliable, Reliability) else ""
 

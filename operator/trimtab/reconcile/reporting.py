@@ -61,7 +61,7 @@ def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Pol
         "conditions": conditions_of(situation, outcome, status, active),
         "objectives": list(assessment.objectives),
         "seasonality": [
-            Season(period=format_duration(round(one.period_seconds)), strength_percent=round(one.strength_percent))
+            Season(period=format_duration(one.period_seconds, to=1), strength_percent=round(one.strength_percent))
             for one in assessment.seasons[:4]
         ],
         "forecast": _forecast(situation),
