@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import multiprocessing
 import shutil
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from prometheus_client import CollectorRegistry
 
+from trimtab.adapters import store as store_module
 from trimtab.adapters.store import Store, StoreError
 from trimtab.adapters.store_engine import VERSION_TABLE, check_url, open_engine
 from trimtab.adapters.store_rows import Batch, ModelChange, PolicyRef, Samples, State, Stored
@@ -275,6 +278,22 @@ async def test_a_database_that_cannot_be_written_is_a_problem(opened: Open, file
     reading = opened(f"sqlite:///file:{file}?mode=ro&uri=true")
     with pytest.raises(StoreError, match="readonly"):
         await reading.save(Batch(seen=(WEB,)))
+
+
+async def test_a_database_that_does_not_answer_is_a_problem_until_it_does(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_PATIENCE_SECONDS", 0.01)
+    registry = CollectorRegistry()
+    store = opened(registry=registry)
+    answer = threading.Event()
+    asked = asyncio.create_task(store.load([WEB.uid], lambda _uid, _found: answer.wait(30)))
+    await asyncio.sleep(0.1)
+    assert (store.problem, up(registry)) == ("no answer for 0.01 s", 0)
+    answer.set()
+    assert await asked == {WEB.uid: True}
+    assert (store.problem, up(registry)) == ("", 1)
+    assert registry.get_sample_value("trimtab_store_failures_total") == 0
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(opened: Open, file: Path) -> None:

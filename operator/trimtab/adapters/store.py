@@ -33,6 +33,8 @@ from trimtab.adapters.store_telemetry import StoreTelemetry
 from trimtab.analytics.anomaly import Anomaly
 
 _TIDY_SECONDS: Final = 3600.0
+_PATIENCE_SECONDS: Final = 30.0
+"""A database that has not answered by then counts as away; what was asked of it goes on."""
 _T = TypeVar("_T")
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -92,20 +94,27 @@ class Store:
         self._thread.shutdown(wait=False)
 
     async def _run(self, operation: str, job: Callable[[Connection], _T]) -> _T:
-        started = perf_counter()
+        started, loop = perf_counter(), asyncio.get_running_loop()
+        late = loop.call_later(_PATIENCE_SECONDS, self._cannot_be_used, f"no answer for {_PATIENCE_SECONDS:g} s")
         try:
-            done = await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, job)
+            done = await loop.run_in_executor(self._thread, self._guarded, job)
         except StoreError as error:
             self._telemetry.failed()
-            if str(error) != self.problem:
-                _log.warning("store cannot be used; going on in memory", store=shown(self._url), error=str(error))
-            self.problem = str(error)
+            self._cannot_be_used(str(error))
             raise
+        finally:
+            late.cancel()
         if self.problem:
             _log.info("store can be used again", store=shown(self._url))
         self.problem = ""
         self._telemetry.worked(operation, perf_counter() - started, size_bytes(self._file))
         return done
+
+    def _cannot_be_used(self, why: str) -> None:
+        self._telemetry.away()
+        if why != self.problem:
+            _log.warning("store cannot be used; going on in memory", store=shown(self._url), error=why)
+        self.problem = why
 
     def _guarded(self, job: Callable[[Connection], _T]) -> _T:
         """A job in a transaction, in the store's thread; once more on a new database if the old one is damaged."""

@@ -25,5 +25,8 @@ class StoreTelemetry:
 
     def failed(self) -> None:
         """A read or write could not be done."""
-        self._up.set(0)
         self._failures.inc()
+
+    def away(self) -> None:
+        """The store cannot be used at present."""
+        self._up.set(0)
