@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from trimtab.domain.series import FloatArray, Series
-from trimtab.forecasting.drift import LEARNED, DriftDetector, detect
+from trimtab.forecasting.drift import LEARNED, DriftDetector
+from trimtab.forecasting.drift_matrix import detect_many
 from trimtab.forecasting.drift_reference import LAGS
 from trimtab.forecasting.forecast import Forecast, forecast
 from trimtab.forecasting.supervision import Supervised, foresee
@@ -25,8 +26,8 @@ from trimtab.forecasting.supervision import Supervised, foresee
 RHO = 0.5
 PERIOD = 48
 WITHIN = 60
-STREAMS, RIVER_STREAMS = 100, 50
-CALM, CALM_STREAMS, RIVER_CALM_STREAMS = 2000, 100, 25
+STREAMS, RIVER_STREAMS = 1000, 50
+CALM, CALM_STREAMS, RIVER_CALM_STREAMS = 2000, 500, 25
 SEEDS = 7_000_000
 """First seed; limits and settings were chosen on seeds below 7,000,000."""
 
@@ -82,26 +83,28 @@ CHANGES = (
     Change("variance x 2", False, spread(2)),
     Change("variance x 4", True, spread(4)),
 )
-Alarms = Callable[[FloatArray], Iterable[int]]
+Alarms = Callable[[FloatArray], Sequence[Iterable[int]]]
+"""From streams (m, n), those that are shorter with NaN at the end, to the indices at which each has an alarm."""
 
 
-def ours(errors: FloatArray) -> Iterator[int]:
-    """Indices at which the product's detector sees a drift, one error at a time."""
-    return (index for index, _ in detect(errors, PERIOD))
+def ours(errors: FloatArray) -> Sequence[Iterable[int]]:
+    """Where the product's detector sees a drift."""
+    return [[index for index, _ in found] for found in detect_many(errors, PERIOD)]
 
 
 def river(make: Callable[[], Any], whiten: bool) -> Alarms:
-    """Indices at which a detector of river with its default parameters does; it sees the same stream."""
+    """Where a detector of river with its default parameters does; it sees the same streams."""
 
     def alarms(errors: FloatArray) -> Iterator[int]:
         detector = make()
+        errors = errors[np.isfinite(errors)]
         for index, error in enumerate(whitened(errors) if whiten else errors):
             detector.update(float(error))
             if detector.drift_detected:
                 yield index
                 detector = make()
 
-    return alarms
+    return lambda errors: [alarms(stream) for stream in errors]
 
 
 def whitened(errors: FloatArray) -> FloatArray:
@@ -133,23 +136,23 @@ def detectors() -> dict[str, tuple[Alarms, int, int]]:
 
 def delays(alarms: Alarms, change: Change, streams: int) -> FloatArray:
     """Samples from a drift to the first alarm after it, for each stream; infinite where none came in 200."""
-    found = []
+    errors, changes = np.full((streams, 800), np.nan), []
     for seed in range(streams):
         rng = np.random.default_rng(SEEDS + seed)
         at = int(rng.integers(300, 600))
         noise = autoregressive(rng, (at + 200,), RHO)
         noise[at:] = change.apply(rng, noise[at:], np.arange(at, at + 200.0))
-        found.append(next((float(index - at) for index in alarms(noise) if index >= at), np.inf))
-    return np.array(found)
+        errors[seed, : noise.size] = noise
+        changes.append(at)
+    seen = zip(alarms(errors), changes, strict=True)
+    return np.array([next((float(index - at) for index in found if index >= at), np.inf) for found, at in seen])
 
 
 def false_alarms(alarms: Alarms, streams: int, rho: float, heavy: bool = False) -> float:
     """Alarms for every 10,000 errors without a drift."""
-    count = 0
-    for seed in range(streams):
-        rng = np.random.default_rng(2 * SEEDS + seed)
-        count += sum(1 for _ in alarms(autoregressive(rng, (CALM,), rho, heavy)))
-    return 1e4 * count / (streams * CALM)
+    seeds = range(2 * SEEDS, 2 * SEEDS + streams)
+    calm = np.array([autoregressive(np.random.default_rng(seed), (CALM,), rho, heavy) for seed in seeds])
+    return 1e4 * sum(1 for found in alarms(calm) for _ in found) / (streams * CALM)
 
 
 def best_possible() -> dict[str, tuple[float, float]]:

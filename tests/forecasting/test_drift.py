@@ -15,6 +15,7 @@ from tests.analytics.noise import autoregressive
 from trimtab.domain.series import FloatArray
 from trimtab.forecasting import drift
 from trimtab.forecasting.drift import WINDOW, DriftDetector, DriftKind, DriftTest, detect
+from trimtab.forecasting.drift_matrix import detect_many
 
 AT = 300
 
@@ -126,6 +127,60 @@ def test_a_batch_is_the_same_as_updates_through_a_restart() -> None:
             found.append((step, test))
             detector = detector.restarted(test.since, 48.0)
     assert tuple(found) == detect(values, 48.0)
+
+
+def drifting(kind: int, seed: int, length: int) -> FloatArray:
+    """Errors of one of many kinds: calm, drifting in several ways, constant, heavy-tailed."""
+    values, at = errors(seed, length, (0.0, 0.5, 0.8)[seed % 3]), length // 2
+    match kind:
+        case 0:
+            values[at:] += 3.0
+        case 1:
+            values[at:] *= 2.5
+        case 2:
+            values[at:] += 2.5 * np.sin(2 * np.pi * np.arange(length - at) / 12)
+        case 3:
+            values[:] = 4.0
+        case 4:
+            values *= 1e-3
+        case 5:
+            values = np.random.default_rng(seed).standard_cauchy(length)
+        case 6:
+            values[:at] += 2.0
+            values[at:] = 0.0
+    return values
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 10_000)), max_size=5),
+    st.sampled_from([0.0, 4.0, 7.5, 12.0, 100.0, 1440.0]),
+    st.sampled_from([0.0, 0.01, 0.3]),
+    st.lists(st.tuples(st.integers(0, 599), st.floats()), max_size=5),
+)
+def test_many_streams_at_once_are_bit_for_bit_as_each_alone(
+    kinds: list[tuple[int, int]], period: float, missing: float, odd: list[tuple[int, float]]
+) -> None:
+    rng = np.random.default_rng(len(kinds))
+    streams = np.array([drifting(kind, seed, 600) for kind, seed in kinds]).reshape(-1, 600)
+    streams[rng.random(streams.shape) < missing] = math.nan
+    for index, value in odd:
+        streams[rng.random(len(kinds)) < 0.5, index] = value
+    assert detect_many(streams, period) == tuple(detect(stream, period) for stream in streams)
+
+
+def test_streams_of_all_kinds_drift_at_once_for_long() -> None:
+    streams = np.array([drifting(kind, seed, 1500) for kind in range(8) for seed in range(3)])
+    streams[3, 900:] = math.nan
+    found = detect_many(streams, 12.0)
+    assert sum(bool(one) for one in found) >= 3
+    assert {test.kind for one in found for _, test in one} == set(DriftKind)
+    assert found == tuple(detect(stream, 12.0) for stream in streams)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 9), (3, 0), (2, 99)])
+def test_streams_too_short_have_not_drifted(shape: tuple[int, int]) -> None:
+    assert detect_many(np.ones(shape), 12.0) == ((),) * shape[0]
 
 
 def test_the_state_stays_small() -> None:

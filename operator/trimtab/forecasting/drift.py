@@ -17,6 +17,8 @@ LEARNED = 100
 """Errors that the first reference is learned from; nothing is tested before."""
 WINDOW = 128
 """Newest errors that a change may lie in; older ones belong to the reference."""
+LIMIT = 1e6
+"""Larger errors count as this."""
 FEWEST = 8
 """Errors after a change, at the least: a spike of a few samples is an anomaly, not a drift."""
 
@@ -111,7 +113,7 @@ class DriftDetector:
         """
         if not (math.isfinite(error) and math.isfinite(step)):
             return self, QUIET
-        error = min(max(error, -1e6), 1e6)
+        error = min(max(error, -LIMIT), LIMIT)
         errors, steps = np.append(self.errors, error), np.append(self.steps, step)
         if self.reference is None:
             if errors.size < LEARNED:
@@ -169,11 +171,11 @@ def _test(reference: Reference, innovations: FloatArray, steps: FloatArray, seas
         return DriftTest(max(strength, seasonal), None, math.nan)
     if seasonal > strength:
         return DriftTest(seasonal, DriftKind.SEASONAL, since)
-    kind, count = _located(reference, innovations)
+    kind, count = located(reference, innovations)
     return DriftTest(strength, kind, float(steps[-count]))
 
 
-def _located(reference: Reference, innovations: FloatArray) -> tuple[DriftKind, int]:
+def located(reference: Reference, innovations: FloatArray) -> tuple[DriftKind, int]:
     """The likelier change, of level or of spread by any amount, and how many innovations it lasts, at least 3."""
     newest = innovations[::-1]
     counts = np.arange(1.0, newest.size + 1.0)

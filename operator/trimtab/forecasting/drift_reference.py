@@ -41,8 +41,8 @@ class Reference:
             return 0.0, 0.0, LEAST_SIZE
         one, two = (float(value) / size for value in self.covariances[1:])
         one = min(max(one + (1.0 + 3.0 * one) / self.weight, -0.95), 0.95)
-        two = min(max(two + (1.0 + 3.0 * two) / self.weight, 2.0 * one**2 - 0.98), 0.98)
-        second = (two - one**2) / (1.0 - one**2)
+        two = min(max(two + (1.0 + 3.0 * two) / self.weight, 2.0 * (one * one) - 0.98), 0.98)
+        second = (two - one * one) / (1.0 - one * one)
         first = one * (1.0 - second)
         if first + second > 0.95:
             first, second = one, 0.0
@@ -75,10 +75,10 @@ def remember(reference: Reference, errors: FloatArray) -> Reference:
     newest = float(away[-1])
     covariances = reference.covariances + share * (newest * away[::-1] - reference.covariances)
     innovation = (newest - first * float(away[-2]) - second * float(away[-3])) / sigma
-    beyond = min(innovation**2, CLIP**2) - reference.square
+    beyond = min(innovation * innovation, CLIP * CLIP) - reference.square
     square = reference.square + share * beyond
     old = reference.square_covariances
-    spread = old + share * (np.array([beyond**2, float(old[1])]) - old)
+    spread = old + share * (np.array([beyond * beyond, float(old[1])]) - old)
     return Reference(weight, reference.mean + share * newest, covariances, square, spread)
 
 
@@ -88,4 +88,4 @@ def freedom(reference: Reference) -> float:
     if not size > 0:
         return 1.0
     correlation = min(max(next_to / size, 0.0), 0.9)
-    return min(2.0 * reference.square**2 / size, 1.0) * (1.0 - correlation) / (1.0 + correlation)
+    return min(2.0 * (reference.square * reference.square) / size, 1.0) * (1.0 - correlation) / (1.0 + correlation)

@@ -71,13 +71,13 @@ def _close(season: Season) -> Season:
 def _absorb(season: Season, value: float, step: float) -> Season:
     learned = season.learned + 1
     share = max(1.0 / learned, season.block / MEMORY)
-    wave = _waves(season, np.array([step]))[:, 0]
+    wave = waves(season.period, np.array([step]))[:, 0]
     return replace(season, learned=learned, reference=season.reference + share * (value * wave - season.reference))
 
 
-def _waves(season: Season, steps: FloatArray) -> FloatArray:
+def waves(period: float, steps: FloatArray) -> FloatArray:
     """Cosines and sines of the harmonics at ``steps`` (n,), shape (4, n)."""
-    phase = 2.0 * np.pi * np.arange(1, HARMONICS + 1)[:, None] * steps / season.period
+    phase = 2.0 * np.pi * np.arange(1, HARMONICS + 1)[:, None] * steps / period
     return np.concatenate([np.cos(phase), np.sin(phase)])
 
 
@@ -85,14 +85,14 @@ def seasonal_ratio(season: Season) -> tuple[float, float]:
     """(log-likelihood ratio of two harmonics over none, step since when), over 1, 2, 4, ... periods that are known."""
     best, since = 0.0, math.nan
     period = season.period / season.block
-    products = season.blocks * _waves(season, season.steps)
+    products = season.blocks * waves(season.period, season.steps)
     for doubled in range(math.floor(math.log2(MOST_BLOCKS / period)) + 1):
         count = math.floor(period * 2.0**doubled + 0.5)
         if season.blocks.size < count:
             break
         away = products[:, -count:].sum(axis=1) - count * season.reference
         uncertain = count + count**2 / min(season.learned, MEMORY / season.block)
-        ratio = float(away @ away) / uncertain
+        ratio = float((away * away).sum()) / uncertain
         if ratio > best:
             best, since = ratio, float(season.steps[-count])
     return best, since
