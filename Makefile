@@ -12,7 +12,8 @@ DEMO_ARGS := $(if $(TRACE),--trace $(TRACE),)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup binaries test test-unit check demo cluster-up cluster-down bench-assess bench-anomaly \
-	bench-forecast bench-drift bench-watching bench-outlook bench-patterns bench-store generate lock format clean
+	bench-forecast bench-drift bench-watching bench-relations bench-outlook bench-patterns bench-store \
+	generate lock format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -65,6 +66,9 @@ bench-drift: $(STAMP) ## Drift found and remedied, beside river's detectors
 
 bench-watching: $(STAMP) ## False alarms a week, what is found, and whether its kind is right
 	$(BENCH).watching $(ARGS)
+
+bench-relations: $(STAMP) ## Changes between signals that none shows by itself, and false alarms
+	$(BENCH).relations $(ARGS)
 
 bench-outlook: $(STAMP) ## Early warnings and reliability against what then happened
 	$(BENCH).outlook $(ARGS)

@@ -12,6 +12,8 @@ import numpy as np
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.episodes import LONGEST_GAP
 from trimtab.analytics.grouping import LOAD, AnomalyGroup, grouped
+from trimtab.analytics.joint_episodes import Together
+from trimtab.analytics.joint_watch import JointWatch
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.analytics.signal_watch import SignalWatch
 from trimtab.domain.choices import Sensitivity
@@ -42,6 +44,8 @@ class WatchState:
     """When anomalies were suppressed, at most 100."""
     changes: tuple[float, ...] = ()
     """Known changes of the workload, the newest 100."""
+    joint: JointWatch | None = field(default=None, repr=False)
+    """All signals together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,9 @@ def watch(
     for name, gone in before.signals.items():
         if name not in kept and now - gone.expectation.time < RECENT_SECONDS:
             kept[name] = gone.copy()
-    active = rounds.going_on(kept)
+    joint = before.joint.copy() if before.joint is not None else JointWatch.start(step, sensitivity)
+    together = rounds.take_together(joint, given, history, first=before.joint is None)
+    active = (*rounds.going_on(kept), *together)
     since = now - RECENT_SECONDS
     recent = [one for one in (*before.recent, *rounds.ended) if one.end is not None and one.end >= since]
     recent.sort(key=lambda one: (one.end or 0.0, one.start, one.signal))
@@ -114,7 +120,7 @@ def watch(
     suppressed = tuple(time for time in (*before.suppressed, *rounds.suppressed) if time >= since)[-MOST_SUPPRESSED:]
     opened = {(one.signal, one.start) for one in rounds.opened}
     return Watched(
-        state=WatchState(step, kept, tuple(recent), suppressed, tuple(rounds.changes[-MOST_CHANGES:])),
+        state=WatchState(step, kept, tuple(recent), suppressed, tuple(rounds.changes[-MOST_CHANGES:]), joint),
         active=active,
         recent=tuple(recent),
         new=tuple(one for one in (*recent, *active) if (one.signal, one.start) in opened),
@@ -137,6 +143,8 @@ class _Round:
     ended: list[Anomaly] = field(default_factory=list)
     opened: list[Anomaly] = field(default_factory=list)
     suppressed: list[float] = field(default_factory=list)
+    odd: set[int] = field(default_factory=set)
+    """Steps at which a signal was odd by itself."""
 
     def take(self, signal: SignalWatch, series: Series, found: Sequence[SeasonFound], *, first: bool) -> None:
         """Run the new samples of one signal through its watch."""
@@ -163,10 +171,38 @@ class _Round:
             if ended is not None:
                 self.ended.append(ended)
             episode = signal.episode
-            if episode is not None and episode.opened == time and not first:
-                self.opened.append(_named(signal, objective))
+            if episode is not None:
+                self.odd.add(round(time / self.step))
+                if episode.opened == time and not first:
+                    self.opened.append(_named(signal, objective))
         if first:
             model.reseason(found, series)
+
+    def take_together(
+        self, joint: JointWatch, signals: Mapping[str, Series], history: WorkloadHistory, *, first: bool
+    ) -> tuple[Anomaly, ...]:
+        """Run the new samples of all signals through their joint watch; the anomaly that goes on, if any."""
+        around = {LOAD: history.load, "replicas": history.replicas, "cpu size": history.cpu_size}
+        given = Together(
+            signals={name: one for name, one in signals.items() if name != LOAD},
+            circumstances={name: one for name, one in around.items() if len(one)},
+            taken=self.odd,
+            changes=self.changes,
+            settle_seconds=self.settle_seconds,
+            objectives=self.objectives,
+        )
+        joint.tune(self.sensitivity)
+        before = joint.anomaly(given)
+        ended = [*joint.take(given)]
+        if self.now - joint.time > LONGEST_GAP * self.step:
+            ended += joint.close(given)
+        going_on = joint.anomaly(given)
+        active = (going_on,) if going_on is not None else ()
+        self.ended += ended
+        if not first:
+            known = (before.signal, before.start) if before is not None else None
+            self.opened += [one for one in (*ended, *active) if (one.signal, one.start) != known]
+        return active
 
     def going_on(self, signals: Mapping[str, SignalWatch]) -> tuple[Anomaly, ...]:
         """The open anomalies; those of signals that fell silent end."""

@@ -1,0 +1,100 @@
+"""Values that do not go together: what a round gives to the joint watch, and how an episode is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimtab.analytics.anomaly import Anomaly
+from trimtab.analytics.evidence import amount
+from trimtab.analytics.joint_model import JointModel
+from trimtab.analytics.kinds import severity
+from trimtab.domain.choices import AnomalyKind
+from trimtab.domain.objectives import Objective
+from trimtab.domain.series import FloatArray, Series
+from trimtab.domain.units import format_clock
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What one round gives to the watch."""
+
+    signals: Mapping[str, Series]
+    """What is explained."""
+    circumstances: Mapping[str, Series]
+    """What explains it: load, replicas, CPU size."""
+    taken: Set[int]
+    """Steps at which a signal was odd by itself: unix seconds over ``step_seconds``, rounded."""
+    changes: Sequence[float]
+    """When the workload was changed, ascending."""
+    settle_seconds: float
+    objectives: Mapping[str, Objective]
+    """By name of the signal."""
+
+
+@dataclass(slots=True)
+class JointEpisode:
+    """Values that do not go together."""
+
+    signal: str
+    """The one that is told of: at the alarm the furthest from what goes with the load."""
+    start: float
+    opened: float
+    rate: float
+    """Alarms a sample that are as strange by chance."""
+    samples: int
+    """From the onset to now."""
+    active: int
+    """From the onset to the last that was not usual."""
+    last: float
+    """Time of that sample."""
+    quiet: int = 0
+
+
+def told(
+    episode: JointEpisode,
+    model: JointModel,
+    samples: FloatArray,
+    offsets: FloatArray,
+    given: Together,
+    step_seconds: float,
+) -> Anomaly:
+    """An episode as the samples so far tell it: its newest ``samples`` (n, 2 + c) of time, score and values."""
+    signal = model.signals.index(episode.signal)
+    rows = samples[: max(len(samples) - (episode.samples - episode.active), 1)]
+    away = (model.relations.residuals(rows[:, 2:]) - offsets)[:, signal]
+    middle = float(np.median(away))
+    strangest = rows[int((math.copysign(1.0, middle) * away).argmax())]
+    time, value = float(strangest[0]), float(strangest[2 + signal])
+    expected, spread = model.relations.expected(strangest[2:], signal, float(offsets[signal]))
+    objective = given.objectives.get(episode.signal)
+    beyond = objective is not None and any(objective.violated(one) for one in rows[:, 2 + signal].tolist())
+    unit = _unit(given.signals, episode.signal)
+    around = ", ".join(
+        f"{name} {amount(float(strangest[2 + place]), _unit(given.circumstances, name))}"
+        for place, name in enumerate(model.names)
+        if place >= len(model.signals)
+    )
+    return Anomaly(
+        signal=episode.signal,
+        kind=AnomalyKind.CONTEXTUAL,
+        severity=severity(middle, episode.active, AnomalyKind.CONTEXTUAL, objective, beyond),
+        start=episode.start,
+        end=None,
+        value=value,
+        expected=expected,
+        score=min(max(1.0 - episode.rate, 0.0), 1.0),
+        evidence=(
+            f"{amount(value, unit)} at {format_clock(time, step_seconds)} where {amount(expected, unit, bare=True)}"
+            f" ± {amount(spread, unit, bare=True)} goes with {around}: usual by itself, but the {episode.active}"
+            f" samples since {format_clock(episode.start, step_seconds)} are {abs(middle):.1f} sigma"
+            f" {'above' if middle > 0 else 'below'} at the median."
+        ),
+    )
+
+
+def _unit(series: Mapping[str, Series], name: str) -> str:
+    return series[name].unit if name in series else ""

@@ -1,0 +1,172 @@
+"""Signals that do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.analytics.test_watch import same
+from trimtab.adapters.codec import decode, encode
+from trimtab.analytics.anomaly import Anomaly
+from trimtab.analytics.joint_episodes import Together
+from trimtab.analytics.joint_watch import JointWatch
+from trimtab.domain.choices import AnomalyKind, Sensitivity, Severity
+from trimtab.domain.objectives import Objective
+from trimtab.domain.series import FloatArray, Series
+
+STEP = 60.0
+WARM, LENGTH = 4000, 4400
+LATENCY = Objective.model_validate({"name": "latency", "query": "up", "max": "10"})
+
+
+def values(seed: int = 1, factors: Mapping[str, tuple[float, int, int]] | None = None) -> dict[str, FloatArray]:
+    """Signals of a queue; each factor is (what its signal is multiplied by, from, to)."""
+    rng = np.random.default_rng(seed)
+    load = 200.0 * (1.0 + 0.5 * np.sin(np.arange(LENGTH) / 200.0)) * np.exp(0.1 * rng.standard_normal(LENGTH))
+    made = {
+        "cpu/app": 0.01 * load * np.exp(0.02 * rng.standard_normal(LENGTH)),
+        "memory/app": (3e8 + 1e5 * load) * np.exp(0.005 * rng.standard_normal(LENGTH)),
+        "objective/latency": 0.05 / (1.0 - load / 500.0) * np.exp(0.1 * rng.standard_normal(LENGTH)),
+        "load": load,
+        "replicas": np.full(LENGTH, 6.0),
+    }
+    for name, (factor, start, end) in (factors or {}).items():
+        made[name][start:end] *= factor
+    return made
+
+
+def together(
+    made: dict[str, FloatArray], end: int, *, odd: Sequence[int] = (), changes: Sequence[float] = ()
+) -> Together:
+    series = {name: Series(0.0, STEP, one[:end], "cores" if name == "cpu/app" else "") for name, one in made.items()}
+    around = {name: series.pop(name) for name in ("load", "replicas")}
+    return Together(series, around, set(odd), changes, 600.0, {"objective/latency": LATENCY})
+
+
+def warm(made: dict[str, FloatArray], sensitivity: Sensitivity = Sensitivity.MEDIUM) -> JointWatch:
+    watch = JointWatch.start(STEP, sensitivity)
+    assert list(watch.take(together(made, WARM))) == []
+    return watch
+
+
+def test_cpu_a_request_that_rises_is_told_of_cpu() -> None:
+    made = values(factors={"cpu/app": (1.15, 4100, LENGTH)})
+    watch = warm(made)
+    assert list(watch.take(together(made, 4130))) == []
+    told = watch.anomaly(together(made, 4130))
+    assert told is not None
+    assert (told.signal, told.kind, told.start) == ("cpu/app", AnomalyKind.CONTEXTUAL, 4100 * STEP)
+    assert told.severity is Severity.WARNING
+    assert told.value > told.expected
+    assert told.evidence == (
+        "3.54 cores at 20:45 where 2.95 ± 0.0585 goes with load 296: usual by itself, but the 30 samples since 20:20"
+        " are 7.2 sigma above at the median."
+    )
+
+
+def test_a_change_that_ends_is_an_anomaly_with_an_end() -> None:
+    made = values(factors={"objective/latency": (2.0, 4100, 4130)})
+    watch = warm(made)
+    (told,) = watch.take(together(made, LENGTH))
+    assert told.signal == "objective/latency"
+    assert told.start == pytest.approx(4100 * STEP, abs=5 * STEP)
+    assert told.end == pytest.approx(4130 * STEP, abs=12 * STEP)
+
+
+def test_what_lasts_an_hour_is_the_new_normal() -> None:
+    made = values(factors={"cpu/app": (1.15, 4100, LENGTH)})
+    watch = warm(made)
+    ended = list(watch.take(together(made, LENGTH)))
+    assert [(one.signal, one.start) for one in ended] == [("cpu/app", 4100 * STEP)]
+    assert watch.episode is None
+    assert watch.since == 4129 * STEP
+
+
+def test_a_change_of_the_workload_brings_a_new_normal_without_an_anomaly() -> None:
+    made = values(factors={"cpu/app": (1.15, 4100, LENGTH)})
+    watch = warm(made)
+    assert list(watch.take(together(made, LENGTH, changes=[4100 * STEP]))) == []
+    assert watch.episode is None
+
+
+def test_what_is_odd_by_itself_is_not_told_twice() -> None:
+    made = values(factors={"cpu/app": (1.5, 4100, 4140)})
+    watch = warm(made)
+    assert list(watch.take(together(made, LENGTH, odd=range(4100, 4141)))) == []
+
+
+def test_circumstances_never_seen_are_not_judged() -> None:
+    made = values(factors={"load": (8.0, 4100, 4200)})
+    watch = warm(made)
+    assert list(watch.take(together(made, LENGTH))) == []
+    assert watch.anomaly(together(made, LENGTH)) is None
+
+
+def test_young_and_lonely_signals_tell_nothing() -> None:
+    watch = JointWatch.start(STEP, Sensitivity.HIGH)
+    assert list(watch.take(together(values(), 390))) == []
+    assert watch.model is None
+    alone = Together({}, {"load": Series(0.0, STEP, values()["load"])}, set(), (), 600.0, {})
+    assert list(JointWatch.start(STEP, Sensitivity.HIGH).take(alone)) == []
+
+
+def test_a_signal_that_falls_silent_is_left_out() -> None:
+    made = values()
+    watch = warm(made)
+    gone = together(made, LENGTH)
+    shorter = Together(
+        {**gone.signals, "cpu/app": Series(0.0, STEP, made["cpu/app"][:4100])},
+        *(getattr(gone, name) for name in ("circumstances", "taken", "changes", "settle_seconds", "objectives")),
+    )
+    assert list(watch.take(shorter)) == []
+    assert watch.model is not None
+    assert watch.model.signals == ("memory/app", "objective/latency")
+    assert watch.time == (LENGTH - 1) * STEP
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=8))
+@settings(max_examples=15)
+def test_rounds_of_any_size_give_the_same_state(sizes: list[int]) -> None:
+    made = MADE
+    whole, parts = WARMED.copy(), WARMED.copy()
+    total, end = sum(sizes), WARM
+    told: list[Anomaly] = []
+    for size in sizes:
+        end += size
+        told += parts.take(together(made, end))
+    assert told == list(whole.take(together(made, WARM + total)))
+    assert same(parts, whole)
+
+
+def test_a_stored_state_goes_on() -> None:
+    stored = decode(encode(WARMED, JointWatch), JointWatch)
+    kept = WARMED.copy()
+    assert list(stored.take(together(MADE, LENGTH))) == list(kept.take(together(MADE, LENGTH)))
+    assert same(stored, kept)
+    assert len(encode(kept, JointWatch)) < 48 * 1024
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0])
+def test_any_value_is_taken(value: float) -> None:
+    made = values()
+    for name in ("cpu/app", "load"):
+        made[name][4100:4120] = value
+    watch = warm(made)
+    assert len(list(watch.take(together(made, LENGTH)))) <= 2
+
+
+def test_chance_alarms_at_most_as_stated() -> None:
+    told = 0
+    for seed in range(10, 20):
+        made = values(seed)
+        watch = JointWatch.start(STEP, Sensitivity.MEDIUM)
+        told += len(list(watch.take(together(made, LENGTH))))
+    assert told <= 3, "ten times 1,500 samples are a week and a half"
+
+
+MADE = values(5, {"cpu/app": (1.15, 4100, 4150), "objective/latency": (1.5, 4250, 4300)})
+WARMED = warm(MADE)
