@@ -57,9 +57,9 @@ def p_values(recording: Recording, settings: Settings) -> FloatArray:
 
 
 def published(ways: FloatArray, settings: Settings) -> FloatArray:
-    """What a scorer publishes for the p-values of ``p_values``: the first row of each episode, else 0."""
-    needed = np.array([votes(known, settings.share) for known in range(WAYS + 1)])
-    known = WAYS - np.isnan(ways).sum(axis=1)
+    """What a scorer publishes for p-values as of ``p_values``: the first row of each episode, else 0."""
+    needed = np.array([votes(known, settings.share) for known in range(ways.shape[1] + 1)])
+    known = ways.shape[1] - np.isnan(ways).sum(axis=1)
     agreed = ways[np.arange(known.size), needed[known] - 1]
     rows = np.flatnonzero(1.0 - agreed >= settings.unusual)
     first = rows[np.diff(rows, prepend=-np.inf) > settings.quiet]
