@@ -191,7 +191,7 @@ def _told(found: list[Burst], series: Series, zone: tzinfo) -> Bursts:
     when = "; ".join(one.text for one in regular) or "at no particular time"
     peak = format_number(float(np.median([one.peak for one in found])))
     above = f"{height:.0f} % above their surroundings" if height < _FROM_NOTHING else f"from next to nothing to {peak}"
-    message = f"{often}, {above} for {format_duration(round(length))}, {when}."
+    message = f"{often}, {above} for {format_duration(length, to=1)}, {when}."
     return Bursts(len(found), _percent(height), length, regular, message)
 
 

@@ -105,7 +105,7 @@ def _after(objective: Objective, series: Series, wakes: Sequence[float]) -> Cold
     duration, peak = float(np.median(lengths)), sign * float(np.median(worst))
     message = (
         f"After {len(lengths)} of {measured} wakes from idleness {objective.name} was at {format_number(peak)}"
-        f" (usually {format_number(usual)}) and took {format_duration(round(duration))} to settle"
+        f" (usually {format_number(usual)}) and took {format_duration(duration, to=1)} to settle"
         + (f"; {violations} of them broke its threshold." if violations else ".")
     )
     return ColdStart(objective.name, measured, len(lengths), duration, peak, usual, violations, message)

@@ -123,7 +123,7 @@ def _compared(told: Told) -> str:
     name = _NAMED.get(period)
     if name is not None:
         return f"the same time of the last {times} {name}s"
-    return f"the same phase of the last {times} seasons of {format_duration(round(period))}"
+    return f"the same phase of the last {times} seasons of {format_duration(period, to=1)}"
 
 
 def amount(value: float, unit: str, *, bare: bool = False) -> str:

@@ -74,7 +74,7 @@ def span(seconds: float) -> str:
     >>> span(86_400.0), span(90.0)
     ('24h', '90 s')
     """
-    return format_duration(round(seconds)) if seconds >= 600 else f"{seconds:.4g} s"
+    return format_duration(seconds, to=1) if seconds >= 600 else f"{seconds:.4g} s"
 
 
 def demand(samples: FloatArray) -> FloatArray:

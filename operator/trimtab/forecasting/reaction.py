@@ -220,4 +220,4 @@ def _message(kind: DriftKind, mend: Mend | None) -> str:
 
 
 def _ago(seconds: float) -> str:
-    return format_duration(round(seconds / 60.0) * 60.0) if seconds >= 600.0 else format_duration(round(seconds))
+    return format_duration(seconds, to=60 if seconds >= 600.0 else 1)

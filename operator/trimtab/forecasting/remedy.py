@@ -70,7 +70,7 @@ class Mend:
                 return f"the demand is {self.amount:.2f} times what it was"
             case MendKind.PHASE:
                 when = "earlier" if self.amount > 0 else "later"
-                return f"the pattern comes {format_duration(round(abs(self.amount)))} {when}"
+                return f"the pattern comes {format_duration(abs(self.amount), to=1)} {when}"
 
 
 @dataclass(frozen=True, slots=True)

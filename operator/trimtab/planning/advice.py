@@ -219,4 +219,4 @@ def span_text(series: Series | None) -> str:
     ('7 days', '1h30m')
     """
     seconds = len(series) * series.step_seconds if series is not None else 0.0
-    return f"{seconds / 86400:.0f} days" if seconds >= 2 * 86400 else format_duration(round(seconds / 60) * 60)
+    return f"{seconds / 86400:.0f} days" if seconds >= 2 * 86400 else format_duration(seconds, to=60)

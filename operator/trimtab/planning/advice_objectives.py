@@ -68,7 +68,7 @@ def _without_data(inputs: RecommendInputs, objective: Objective, series: Series 
     failure = inputs.failures.get(f"objective/{objective.name}", "")
     last = series.last() if series is not None else None
     seen = (
-        f"the newest value is {format_duration(max(round(inputs.now - last[0]), 0))} old"
+        f"the newest value is {format_duration(max(inputs.now - last[0], 0.0), to=1)} old"
         if last is not None
         else "no value was ever seen"
     )
@@ -247,7 +247,7 @@ def _cold_start(inputs: RecommendInputs, one: ColdStart) -> Advice:
         one.objective,
         Severity.WARNING if one.violations else Severity.INFO,
         f"Warm {inputs.target} up before load comes",
-        f"{one.objective} takes {format_duration(round(one.duration_seconds))} to settle after idleness.",
+        f"{one.objective} takes {format_duration(one.duration_seconds, to=1)} to settle after idleness.",
         one.message,
         f"{one.objective} holds from the first request on, where it was {format_number(one.worst)}. The cost of idle"
         f" hours grows by {lead} a day.",

@@ -100,7 +100,7 @@ def _data(facts: GuardFacts) -> str:
     age = facts.quality.age_seconds + facts.now - facts.assessed_at
     if age > facts.spec.guardrails.max_data_age:
         limit = format_duration(facts.spec.guardrails.max_data_age)
-        return f"the newest sample is {format_duration(round(age))} old by now; the limit is {limit}"
+        return f"the newest sample is {format_duration(age, to=1)} old by now; the limit is {limit}"
     return f"no fresh value of {', '.join(facts.unknown)}" if facts.unknown else ""
 
 
