@@ -132,7 +132,7 @@ async def test_a_breach_is_told_of_before_it_comes(
     await play(stage, config)
     await stage.apply(policy("web", mode="Observe", vertical=None, **TIMES | {"forecast": {"horizon": "20m"}}))
     stage.operator()
-    told = await stage.told("web", "EarlyWarning", "True", seconds=300.0)
+    told = await stage.told("web", "EarlyWarning", "True", seconds=450.0)
     assert "latency-p99" in told["message"]
     status: JsonObject = (await stage.policy("web"))["status"]
     assert parse_time(status["warnings"][0]["at"]) > time.time()
