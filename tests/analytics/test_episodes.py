@@ -170,17 +170,6 @@ def test_settling_hides_no_breach() -> None:
     assert told.start == WARM * STEP
 
 
-def test_the_deviation_is_that_of_the_newest_sample() -> None:
-    values = noise()
-    assert math.isnan(SignalWatch.start("load", "", STEP, Sensitivity.MEDIUM).deviation)
-    _, watch = run(values[:WARM])
-    expected = watch.expectation.at(WARM * STEP)
-    watch.step(WARM * STEP, expected.value + 3.0 * expected.scale)
-    assert watch.deviation == pytest.approx(3.0)
-    watch.step((WARM + 1) * STEP, math.nan)
-    assert watch.deviation == pytest.approx(3.0)
-
-
 @pytest.mark.parametrize("step", [15.0, 60.0, 300.0])
 def test_the_budgets_add_up_to_the_stated_rate(step: float) -> None:
     for sensitivity, seconds in zip(Sensitivity, (30 * 86_400, 7 * 86_400, 86_400), strict=True):

@@ -132,6 +132,16 @@ def test_first_sight_reports_the_last_day_only() -> None:
     assert found.new == ()
 
 
+@pytest.mark.parametrize("absent", [np.nan, np.inf, 1e300])
+def test_a_signal_whose_samples_come_later_is_watched_from_then_on(absent: float) -> None:
+    given = signals()
+    given["latency"][:LENGTH] = absent
+    state = look(given, LENGTH).state
+    assert "objective/latency-p99" not in state.signals
+    later = look(given, LENGTH + 50, state)
+    assert later.state.signals["objective/latency-p99"].expectation.seen == 50
+
+
 def test_what_goes_on_at_first_sight_is_active_and_not_new() -> None:
     given = signals()
     given["load"][LENGTH - 3 : LENGTH] += 120

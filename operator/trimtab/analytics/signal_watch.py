@@ -83,14 +83,6 @@ class SignalWatch:
             self.hushed = self.hushed and self.expectation.time <= self.settling_until
             self.settling_until = until
 
-    @property
-    def deviation(self) -> float:
-        """How far the newest sample was from what was expected of it, in sigma; NaN before the first.
-
-        It is what the charts saw: after the sample before in quiet times, around level and seasons in an episode.
-        """
-        return float(self.recent.sigmas[self.recent.next - 1])
-
     def step(self, time: float, value: float, objective: Objective | None = None) -> tuple[Anomaly | None, bool]:
         """Take in one sample; (the anomaly that ended with it, whether one was suppressed).
 

@@ -106,7 +106,8 @@ def watch(
         known = before.signals.get(name)
         signal = known.copy() if known is not None else SignalWatch.start(name, series.unit, step, sensitivity)
         rounds.take(signal, series, seasons.get(name, ()), first=known is None)
-        kept[name] = signal
+        if math.isfinite(signal.first):
+            kept[name] = signal
     for name, gone in before.signals.items():
         if name not in kept and now - gone.expectation.time < RECENT_SECONDS:
             kept[name] = gone.copy()
