@@ -34,6 +34,7 @@ from trimtab.forecasting.reliability import (
 )
 from trimtab.planning.learning import on_grid
 from trimtab.planning.options import follows_by_itself
+from trimtab.planning.outlook_departure import Promises, departed
 from trimtab.planning.outlook_load import COURSES, Following, Grid, grid, load_courses, replica_courses
 from trimtab.planning.outlook_objectives import MOST_CORES, DemandAhead, ObjectiveAhead, objective_ahead
 from trimtab.planning.outlook_residuals import Background
@@ -49,7 +50,7 @@ PLAN_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutlookState:
-    """What one outlook leaves to the next; at most 25 kB an objective and 5 kB beside."""
+    """What one outlook leaves to the next; at most 25 kB an objective and 7 kB beside."""
 
     budgets: dict[str, BudgetLedger] = field(default_factory=dict)
     backgrounds: dict[str, Background] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class OutlookState:
     diagram: Diagram = field(default_factory=Diagram)
     peaks: DailyPeaks = field(default_factory=DailyPeaks)
     trend: PeakTrend | None = None
+    promises: Promises = field(default_factory=Promises)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def look_ahead(inputs: OutlookInputs) -> Outlook:
             diagram=diagram,
             peaks=peaks,
             trend=fitted if isinstance(fitted, PeakTrend) else None,
+            promises=_promises(inputs, before),
         ),
     )
 
@@ -175,7 +178,7 @@ def _objectives(
     """Courses of every objective that has any."""
     if not inputs.spec.objectives:
         return []
-    demand = _demand(inputs, operating, points)
+    demand = _demand(inputs, before.promises, operating, points)
     period = (
         max((one.period_seconds for one in inputs.forecast.periods), default=0.0)
         if isinstance(inputs.forecast, Forecast)
@@ -202,12 +205,21 @@ def _objectives(
     return found
 
 
-def _demand(inputs: OutlookInputs, operating: Operating, points: Grid) -> DemandAhead | None:
+def _promises(inputs: OutlookInputs, before: OutlookState) -> Promises:
+    """What was forecast of late, with the forecast of now."""
+    if not isinstance(inputs.forecast, Forecast):
+        return before.promises
+    return before.promises.with_forecast(inputs.forecast, inputs.spec.forecast.horizon, inputs.now)
+
+
+def _demand(inputs: OutlookInputs, promises: Promises, operating: Operating, points: Grid) -> DemandAhead | None:
     """Courses of demand and replicas; None without a forecast."""
     last = inputs.history.load.last()
     if not isinstance(inputs.forecast, Forecast) or last is None or inputs.replicas < 1 or not inputs.curves:
         return None
+    horizon = inputs.spec.forecast.horizon
     load = load_courses(inputs.forecast, points)
+    load = departed(load, inputs.forecast, inputs.history.load, promises, points, horizon, inputs.now)
     following = Following(
         replicas=inputs.replicas,
         floor=operating.min_replicas,
