@@ -38,7 +38,7 @@ def test_one_row_scores_as_it_does_among_many() -> None:
     assert [float(forest.scores(row[np.newaxis])[0]) for row in rows] == forest.scores(rows).tolist()
 
 
-@given(st.integers(0, 2**31), st.sampled_from([0.0, 1e-30, 1e-3, 1.0, 1e6, 1e30]))
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 1e-30, 1e-3, 1.0, 1e6, 1e30, 1e300]))
 def test_any_rows_give_scores_between_0_and_1(seed: int, size: float) -> None:
     rng = np.random.default_rng(seed)
     rows = size * rng.integers(0, 3, (SAMPLES, 2)).astype(np.float64)

@@ -43,6 +43,14 @@ def test_outliers_do_not_teach() -> None:
     assert (value, spread) == pytest.approx((2.0, 0.04), rel=0.2)
 
 
+@pytest.mark.parametrize("absurd", [0.0, -1.0, 1e50, -1e99])
+def test_absurd_values_do_not_teach(absurd: float) -> None:
+    wild = np.column_stack([rows(), np.full(1000, 6.0)])
+    wild[500:540] = absurd
+    value, spread = relate(wild, 2).expected(np.array([9.0, 9.0, 200.0, 6.0]), 0, 0.0)
+    assert (value, spread) == pytest.approx((2.0, 0.04), rel=0.2)
+
+
 def test_circumstances_that_were_not_seen_are_not_known() -> None:
     found = relate(rows(), 2)
     asked = np.array([[1.0, 0.1, 150.0], [1.0, 0.1, 900.0], [1.0, np.nan, 150.0], [40.0, 9.0, 150.0]])

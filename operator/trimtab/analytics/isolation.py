@@ -23,6 +23,7 @@ MOST_SPLITS: Final = math.ceil(math.log2(SAMPLES))
 """Splits until a tree stops: what is not alone by then is not odd."""
 _NODES: Final = 2 ** (MOST_SPLITS + 1) - 1
 _LEAF: Final = -1
+_LARGEST: Final = 1e30
 _EULER: Final = 0.5772156649015329
 
 
@@ -49,7 +50,7 @@ class Forest:
     def scores(self, rows: FloatArray) -> FloatArray:
         """How odd each of ``rows`` (n, d) is: near 1 when it is alone at once, below 0.5 in a crowd. Shape (n,)."""
         trees, which = np.arange(self.columns.shape[0]), np.arange(rows.shape[0])[:, np.newaxis]
-        single = rows.astype(np.float32)
+        single = _single(rows)
         places = np.zeros((rows.shape[0], trees.size), dtype=np.intp)
         for _ in range(MOST_SPLITS):
             columns = self.columns[trees, places]
@@ -72,7 +73,7 @@ def grow(rows: FloatArray, seed: int = 0) -> Forest:
     rng = np.random.default_rng(seed)
     columns = np.full((TREES, _NODES), _LEAF, dtype=np.int8)
     values = np.zeros((TREES, _NODES), dtype=np.float32)
-    single = rows.astype(np.float32)
+    single = _single(rows)
     for tree in range(TREES):
         sample = single[rng.choice(rows.shape[0], SAMPLES, replace=False)]
         ahead = [(0, 0, sample)]
@@ -92,3 +93,8 @@ def grow(rows: FloatArray, seed: int = 0) -> Forest:
             columns[tree, node], values[tree, node] = column, value
             ahead += [(2 * node + 1, depth + 1, inside[left]), (2 * node + 2, depth + 1, inside[~left])]
     return Forest(columns, values)
+
+
+def _single(rows: FloatArray) -> NDArray[np.float32]:
+    """In half the size; what is too large for it counts as the largest."""
+    return np.clip(rows, -_LARGEST, _LARGEST).astype(np.float32)

@@ -97,7 +97,10 @@ class JointWatch:
         if self.time == -math.inf:
             start = max(end - (PRIMED_ROWS - 1) * step, min(one.start for one in live.values()))
         while start <= end + _SLACK * step:
-            if self.episode is None and (names != self.names or start >= self.tried + self._wait() - _SLACK * step):
+            if names != self.names:
+                yield from self.close(given)
+            due = names != self.names or start >= self.tried + self._wait() - _SLACK * step
+            if self.episode is None and due:
                 self._learn(start, names, len(live), columns)
             until = end
             if self.episode is None:

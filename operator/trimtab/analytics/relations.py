@@ -20,6 +20,8 @@ _FLATTENED: Final = 0.1
 """Share of its usual size below which a value counts in proportion, and above which by its logarithm."""
 _OUTLYING: Final = 4.0
 """Residuals beyond so many standard deviations have no say in the second fit."""
+_FARTHEST: Final = 10.0
+"""Standard deviations beyond which values make no more difference to a fit."""
 _RIDGE: Final = 1e-3
 _TINY: Final = 1e-9
 
@@ -58,8 +60,7 @@ class Relations:
     def residuals(self, rows: FloatArray) -> FloatArray:
         """How far each signal is from what its circumstances say, in standard deviations; (n, d) for (n, d + c)."""
         placed, signals = self._placed(rows), self.errors.size
-        told = inner(_features(placed[:, signals:]), self.weights)
-        found: FloatArray = (placed[:, :signals] - told) / self.errors
+        found: FloatArray = (placed[:, :signals] - self._told(placed[:, signals:])) / self.errors
         return found
 
     def expected(self, row: FloatArray, signal: int, offset: float) -> tuple[float, float]:
@@ -68,10 +69,17 @@ class Relations:
         ``offset`` is what is normal of the signal's residual.
         """
         around = self._placed(row[np.newaxis])[:, self.errors.size :]
-        told, error = float(inner(_features(around), self.weights)[0, signal]), float(self.errors[signal])
+        told, error = float(self._told(around)[0, signal]), float(self.errors[signal])
         places = self.middles[signal] + self.spreads[signal] * (told + error * (offset + np.array([-1.0, 0.0, 1.0])))
         low, value, high = (np.sinh(places) * self.scales[signal]).tolist()
         return value, (high - low) / 2.0
+
+    def _told(self, around: FloatArray) -> FloatArray:
+        """What goes with circumstances (n, c), shape (n, d); a row comes out alone as among many, to the last bit."""
+        told: FloatArray = np.zeros((len(around), self.errors.size))
+        for feature, weights in zip(_features(around).T, self.weights.T, strict=True):
+            told += feature[:, np.newaxis] * weights
+        return told
 
     def _placed(self, rows: FloatArray) -> FloatArray:
         placed: FloatArray = (np.arcsinh(rows / self.scales) - self.middles) / self.spreads
@@ -81,7 +89,9 @@ class Relations:
 def relate(rows: FloatArray, signals: int) -> Relations:
     """Relations of the first ``signals`` columns of complete ``rows`` (n, d + c) to the others; all columns move."""
     sizes = np.abs(rows)
-    scales = np.maximum(_FLATTENED * np.median(sizes, axis=0), _TINY * sizes.max(axis=0))
+    usual = np.median(sizes, axis=0)
+    seldom = [float(np.median(column[column > 0.0])) for column in sizes.T]  # some are 0 most of the time
+    scales = _FLATTENED * np.where(usual > 0.0, usual, seldom)
     curved = np.arcsinh(rows / scales)
     middles = np.median(curved, axis=0)
     spreads = MAD_TO_SIGMA * np.median(np.abs(curved - middles), axis=0)
@@ -91,16 +101,18 @@ def relate(rows: FloatArray, signals: int) -> Relations:
     weights, errors = np.zeros((signals, features.shape[1])), np.zeros(signals)
     for signal in range(signals):
         values = placed[:, signal]
-        left = values - inner(features, _solved(features, values))[:, 0]
-        usual = np.abs(left) <= _OUTLYING * MAD_TO_SIGMA * np.median(np.abs(left))
-        weights[signal] = _solved(features[usual], values[usual])
+        held = np.clip(values, -_FARTHEST, _FARTHEST)
+        left = values - inner(features, _solved(features, held))[:, 0]
+        close = np.abs(left) <= _OUTLYING * MAD_TO_SIGMA * np.median(np.abs(left))
+        weights[signal] = _solved(features[close], values[close])
         left = values - inner(features, weights[[signal]])[:, 0]
         errors[signal] = MAD_TO_SIGMA * float(np.median(np.abs(left))) + _TINY
     return Relations(scales, middles, spreads, around.min(axis=0), around.max(axis=0), weights, errors)
 
 
 def _features(around: FloatArray) -> FloatArray:
-    """Circumstances, their squares, and ones: shape (n, 2 c + 1)."""
+    """Circumstances, their squares, and ones: shape (n, 2 c + 1); what is absurd counts as far away."""
+    around = np.clip(around, -_FARTHEST, _FARTHEST)
     return np.hstack([around, around**2, np.ones((around.shape[0], 1))])
 
 
