@@ -1,6 +1,6 @@
 """The anomaly scorer on the Numenta Anomaly Benchmark: 58 recordings, one value at a time, NAB's own scoring.
 
-``--quick`` leaves out the nested search and the isolation forest. docs/anomaly-scores.md says what the figures mean.
+``--quick`` leaves out the nested search and other detectors. docs/anomaly-scores.md says what the figures mean.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.nab import Curves, Profile, Recording, curves, profiles, recordings
-from bench.nab_forest import with_forest
 from bench.nab_nested import nested
 from bench.nab_published import differing, normalising_error, published
+from bench.nab_votes import other_votes
 from bench.traces import DEFAULT, VARIABLE
 from trimtab.analytics.scoring import Scorer
 from trimtab.domain.series import FloatArray
@@ -48,9 +48,10 @@ def main(arguments: Sequence[str]) -> int:
     costs_of_many = ", ".join(f"{many(series):.1f} ({series})" for series in (1, 4, 16, 64, 256))
     print(f"\nMicroseconds a sample and series, with so many series at once: {costs_of_many}")
     if "--quick" not in arguments:
-        print("\nStandard score, threshold in sample and from the other categories:")
-        for name, each in with_forest(corpus, costs[STANDARD]).items():
-            print(f"  {name:22} {each.best()[0]:.1f} {each.held_out():.1f}")
+        print("\nOther detectors, standard score, threshold in sample / from the other categories:")
+        for name, both in other_votes(corpus, costs[STANDARD]).items():
+            alone, joined = (f"{each.best()[0]:.1f} / {each.held_out():.1f}" for each in both)
+            print(f"  {name:18} alone {alone}   as a fifth vote {joined}")
         honest = nested(corpus, costs[STANDARD])
         print(f"\nSettings and threshold chosen without the category, out of {honest.searched} settings:")
         for category, settings in honest.chosen.items():
