@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -11,6 +12,10 @@ import pytest
 from tests.planning.building import policy_spec, size
 from tests.reconcile.test_insights import LATENCY, SAMPLES, found, history
 from trimtab.analytics.anomaly import Anomaly
+from trimtab.analytics.joint_episodes import JointEpisode
+from trimtab.analytics.joint_watch import JointWatch
+from trimtab.analytics.watch import WatchState
+from trimtab.domain.choices import AnomalyKind, Sensitivity, Severity
 from trimtab.domain.series import FloatArray
 from trimtab.domain.status import PolicyStatus
 from trimtab.planning.assessment import assess
@@ -74,6 +79,29 @@ def test_after_a_restart_without_a_store_the_status_tells_what_was_told(first: A
     ended = status.anomalies.latest.model_copy(update={"until": 60.0})
     over = PolicyStatus(anomalies=status.anomalies.model_copy(update={"active": 0, "latest": ended}))
     assert told(first, None, over) == found(first).watched.active
+
+
+def test_values_that_do_not_go_together_are_told_once(first: Assessment) -> None:
+    """Their signal is usual by itself, so that its own watch has no episode."""
+    together = Anomaly("cpu/app", AnomalyKind.CONTEXTUAL, Severity.INFO, 600.0, None, 2.0, 1.0, 0.99, "2 where 1 goes")
+    watched = replace(found(first).watched, active=(together,), new=(together,))
+    opened = replace(found(first), watched=watched)
+    quiet = WatchState(60.0, joint=JointWatch.start(60.0, Sensitivity.MEDIUM))
+    assert news(opened, quiet, None) == (together,)
+    assert quiet.joint is not None
+    quiet.joint.episode = JointEpisode("cpu/app", 600.0, 900.0, 0.01, 6, 6, 900.0)
+    later = replace(together, evidence="2 where 1 goes, for longer")
+    going_on = replace(found(first), watched=replace(watched, active=(later,), new=()))
+    assert news(going_on, quiet, None) == ()
+
+
+def test_after_a_kill_what_began_since_the_store_was_written_is_not_told_again() -> None:
+    stored = assessed(latency()[:-20])
+    begun = assessed(latency(slice(-20, None)), stored)
+    status = PolicyStatus(anomalies=anomalies_of(found(begun), SAMPLES * 60.0))
+    read = PolicyStatus.model_validate_json(status.model_dump_json(by_alias=True))
+    assert found(begun).watched.new != ()
+    assert told(begun, stored, read) == ()
 
 
 def test_what_begins_later_is_news_as_ever() -> None:
