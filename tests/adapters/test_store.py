@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from trimtab.adapters import store as store_module
 from trimtab.adapters.store import Store, StoreError
-from trimtab.adapters.store_engine import VERSION_TABLE, check_url, open_engine
+from trimtab.adapters.store_engine import VERSION_TABLE, check_url, file_of, open_engine
 from trimtab.adapters.store_rows import Batch, ModelChange, PolicyRef, Samples, State, Stored
 from trimtab.adapters.store_samples import series_of
 from trimtab.adapters.store_schema import metadata
@@ -273,11 +273,16 @@ async def test_a_full_database_is_a_problem_until_there_is_room(opened: Open, fi
     assert store.problem == "", "it was opened anew, without the limit"
 
 
-async def test_a_database_that_cannot_be_written_is_a_problem(opened: Open, file: Path) -> None:
+async def test_a_database_that_cannot_be_written_is_a_problem(
+    opened: Open, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await opened().save(Batch(seen=(WEB,)))
+    monkeypatch.chdir(tmp_path)
     reading = opened(f"sqlite:///file:{file}?mode=ro&uri=true")
     with pytest.raises(StoreError, match="readonly"):
         await reading.save(Batch(seen=(WEB,)))
+    made = [one.name for one in tmp_path.iterdir()]  # noqa: ASYNC240 - a folder of this test
+    assert made == ["deep"], "no folder is made of its address"
 
 
 async def test_a_database_that_does_not_answer_is_a_problem_until_it_does(
@@ -333,6 +338,24 @@ def test_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:////data/trimtab.db", "/data/trimtab.db"),
+        ("sqlite:///trimtab.db", "trimtab.db"),
+        ("sqlite:///file:/data/a%20b.db?mode=ro&uri=true", "/data/a b.db"),
+        ("sqlite:///file:///data/trimtab.db?uri=true", "/data/trimtab.db"),
+        ("sqlite://", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite:///file::memory:?uri=true", None),
+        ("sqlite:///file:any?mode=memory&uri=true", None),
+        ("postgresql://db/trimtab", None),
+    ],
+)
+def test_the_file_behind_an_address(url: str, path: str | None) -> None:
+    assert file_of(url) == (None if path is None else Path(path))
 
 
 @pytest.mark.parametrize("url", ["trimtab.db", "oracle+none://x", "sqlite+pigeon:///x"], ids=["path", "driver", "kind"])

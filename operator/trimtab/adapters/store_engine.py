@@ -7,6 +7,7 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -40,9 +41,11 @@ def shown(url: str) -> str:
 def file_of(url: str) -> Path | None:
     """The file of an SQLite database; None for others, and for one in memory."""
     made = make_url(url)
-    if made.get_backend_name() != "sqlite" or made.database in (None, "", ":memory:"):
-        return None
-    return Path(str(made.database))
+    name = made.database or ""
+    if "uri" in made.query and name.startswith("file:"):
+        name = unquote(urlsplit(name).path)
+    in_memory = name in ("", ":memory:") or made.query.get("mode") == "memory"
+    return None if in_memory or made.get_backend_name() != "sqlite" else Path(name)
 
 
 def open_engine(url: str) -> Engine:
