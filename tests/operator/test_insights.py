@@ -126,7 +126,7 @@ async def test_a_breach_is_told_of_before_it_comes(
     config = service("web", namespace=stage.namespace, noise=NOISE)
 
     def climb(now: float) -> Shape:
-        return Ramp(start=100.0, end=400.0, begin_seconds=now - 3200.0, duration_seconds=5400.0)
+        return Ramp(start=100.0, end=400.0, begin_seconds=now - 3400.0, duration_seconds=5400.0)
 
     config = await lived(stage, prometheus_factory, tmp_path, config, climb)
     await play(stage, config)
