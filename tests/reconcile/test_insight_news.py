@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import numpy as np
 import pytest
 
+from tests.planning.building import policy as built
 from tests.planning.building import policy_spec, size
 from tests.reconcile.test_insights import LATENCY, SAMPLES, found, history
 from trimtab.analytics.anomaly import Anomaly
@@ -26,8 +27,10 @@ from trimtab.reconcile.insight_news import news
 from trimtab.reconcile.insights import anomalies_of
 from trimtab.reconcile.outcome import Outcome
 from trimtab.reconcile.remembered import Remembered
+from trimtab.reconcile.round import Reconciler
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation
+from trimtab.reconcile.world import World
 
 SPEC: Final = policy_spec(objectives=[LATENCY], analysis={"interval": "60s", "history": "72h"})
 SIGNAL: Final = "objective/latency-p99"
@@ -133,3 +136,13 @@ async def test_news_get_an_event_and_a_count(first: Assessment) -> None:
     )
     assert events == [("Warning", "Anomaly")]
     assert [labels[0] for labels in counted] == ["shop"]
+
+
+async def test_news_are_kept_also_where_the_round_fails_for_their_policy(first: Assessment) -> None:
+    telemetry = SimpleNamespace(reconciled=lambda **_: None)
+    services: Any = SimpleNamespace(store=None, clock=lambda: 0.0, telemetry=telemetry)
+    reconciler = Reconciler(cast(Services, services), World())
+    situation: Any = SimpleNamespace(policy=built(SPEC), assessment=first, news=told(first, None), now=SAMPLES * 60.0)
+    await reconciler._evaluate(cast(Situation, situation), RuntimeError("no plan could be made"))
+    kept = [one for _, one in reconciler.remembering._anomalies]
+    assert kept == [*told(first, None), *found(first).watched.ended]

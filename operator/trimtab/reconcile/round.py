@@ -157,6 +157,7 @@ class Reconciler:
         async with self._slots:
             policy = situation.policy
             try:
+                self._note(situation)
                 if isinstance(plan, Exception):
                     raise plan
                 await self._act(situation, plan)
@@ -193,7 +194,6 @@ class Reconciler:
             store_problem=services.store.problem if services.store is not None else None,
         )
         status = compose(situation, outcome, remembered.status)
-        self._note(situation)
         await announce(services, situation, outcome, remembered, status)
         if self._is_to_write(situation.spec, remembered, status):
             await self._write(situation.policy, remembered, status)
