@@ -113,7 +113,7 @@ def stored(problem: str | None) -> Turn:
     if problem:
         text = f"goes on in memory and tries again; what is learned meanwhile does not outlive a restart: {problem}"
         return "False", "StoreUnusable", text
-    return "True", "Stored", "what is learned outlives a restart"
+    return "True", "Stored", "what is learned outlives a restart, for as long as the store's volume is there"
 
 
 def _doing(outcome: Outcome, active: Run | None) -> str:
