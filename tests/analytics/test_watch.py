@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 
+from trimtab.analytics.joint_episodes import JointEpisode
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.analytics.watch import PRIMED_SAMPLES, Watched, WatchState, watch
 from trimtab.domain.choices import AnomalyKind, Sensitivity, Severity
@@ -121,6 +122,19 @@ def test_new_active_recent() -> None:
     assert [(one.kind, one.end) for one in done.recent] == [(AnomalyKind.SPIKE, (LENGTH + 2) * STEP)]
     assert done.recent[0].evidence.startswith("3")
     assert "requests/s at 02:0" in done.recent[0].evidence
+
+
+def test_what_a_signal_shows_by_itself_takes_the_place_of_what_did_not_go_together() -> None:
+    given = signals()
+    given["cpu"][LENGTH : LENGTH + 3] += 2.0
+    state = look(given, LENGTH).state
+    assert state.joint is not None
+    joint = state.joint.copy()
+    joint.episode = JointEpisode("cpu/app", LENGTH * STEP, LENGTH * STEP, 1e-5, 1, 1, LENGTH * STEP)
+    found = look(given, LENGTH + 1, replace(state, joint=joint))
+    assert [(one.signal, one.kind) for one in found.active] == [("cpu/app", AnomalyKind.SPIKE)]
+    assert found.new == found.active
+    assert (found.recent, found.ended) == ((), ())
 
 
 def test_first_sight_reports_the_last_day_only() -> None:

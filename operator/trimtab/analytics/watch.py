@@ -34,7 +34,7 @@ _SLACK: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """What one round of watching leaves to the next: up to 22 KiB a signal."""
+    """What one round of watching leaves to the next: up to 22 KiB a signal, and 48 KiB for all together."""
 
     step_seconds: float
     signals: dict[str, SignalWatch] = field(default_factory=dict, repr=False)
@@ -85,9 +85,9 @@ def watch(
     the workload was changed, as do ``changes`` (unix seconds of deploys and scale events). For ``settle_seconds`` after
     a change nothing opens on the workload's own signals, unless an objective is beyond its threshold (as
     ``objectives`` say), and they take their new level as normal; the load is watched as ever. ``seasons`` are by
-    signal, ``load`` for one; a signal without an entry has none. At first sight, or when the step changes, the whole
-    history is gone through, and what ended in its last 24 hours is reported as recent. ``previous`` is left as it was.
-    Missing and infinite values are passed over.
+    signal, ``load`` for one; a signal without an entry has none. At first sight, or when the step changes, the newest
+    2,500 samples are gone through, and what ended in their last 24 hours is reported as recent. ``previous`` is left as
+    it was. Missing and infinite values are passed over.
     """
     given = _signals(history)
     step = history.load.step_seconds
@@ -112,20 +112,23 @@ def watch(
         if name not in kept and now - gone.expectation.time < RECENT_SECONDS:
             kept[name] = gone.copy()
     joint = before.joint.copy() if before.joint is not None else JointWatch.start(step, sensitivity)
-    together = rounds.take_together(joint, given, history, first=before.joint is None)
-    active = (*rounds.going_on(kept), *together)
+    active = rounds.going_on(kept)
+    begun = rounds.begun(active)
+    ended_together, together, begun_together = rounds.take_together(joint, given, history, first=before.joint is None)
+    by_themselves = set(map(_key, (*rounds.ended, *active)))
+    ended = [*rounds.ended, *(one for one in ended_together if _key(one) not in by_themselves)]
+    active, begun = (*active, *together), (*begun, *begun_together)
     since = now - RECENT_SECONDS
-    recent = [one for one in (*before.recent, *rounds.ended) if one.end is not None and one.end >= since]
+    recent = [one for one in (*before.recent, *ended) if one.end is not None and one.end >= since]
     recent.sort(key=lambda one: (one.end or 0.0, one.start, one.signal))
     recent = recent[-MOST_RECENT:]
     suppressed = tuple(time for time in (*before.suppressed, *rounds.suppressed) if time >= since)[-MOST_SUPPRESSED:]
-    opened = {(one.signal, one.start) for one in rounds.opened}
     return Watched(
         state=WatchState(step, kept, tuple(recent), suppressed, tuple(rounds.changes[-MOST_CHANGES:]), joint),
         active=active,
         recent=tuple(recent),
-        new=tuple(one for one in (*recent, *active) if (one.signal, one.start) in opened),
-        ended=tuple(one for one in rounds.ended if one in recent),
+        new=tuple(one for one in (*recent, *active) if one in begun),
+        ended=tuple(one for one in ended if one in recent),
         groups=grouped([*recent, *active], step),
         suppressed=len(suppressed),
     )
@@ -142,7 +145,8 @@ class _Round:
     settle_seconds: float
     objectives: Mapping[str, Objective]
     ended: list[Anomaly] = field(default_factory=list)
-    opened: list[Anomaly] = field(default_factory=list)
+    opened: set[tuple[str, float]] = field(default_factory=set)
+    """Signals and starts of what opened."""
     suppressed: list[float] = field(default_factory=list)
     odd: set[int] = field(default_factory=set)
     """Steps at which a signal was odd by itself."""
@@ -175,14 +179,14 @@ class _Round:
             if episode is not None:
                 self.odd.add(round(time / self.step))
                 if episode.opened == time and not first:
-                    self.opened.append(_named(signal, objective))
+                    self.opened.add((signal.name, episode.start))
         if first:
             model.reseason(found, series)
 
     def take_together(
         self, joint: JointWatch, signals: Mapping[str, Series], history: WorkloadHistory, *, first: bool
-    ) -> tuple[Anomaly, ...]:
-        """Run the new samples of all signals through their joint watch; the anomaly that goes on, if any."""
+    ) -> tuple[list[Anomaly], list[Anomaly], list[Anomaly]]:
+        """Run the new samples of all signals through their joint watch; what ended, goes on, and began of these."""
         around = {LOAD: history.load, "replicas": history.replicas, "cpu size": history.cpu_size}
         given = Together(
             signals={name: one for name, one in signals.items() if name != LOAD},
@@ -198,12 +202,13 @@ class _Round:
         if self.now - joint.time > LONGEST_GAP * self.step:
             ended += joint.close(given)
         going_on = joint.anomaly(given)
-        active = (going_on,) if going_on is not None else ()
-        self.ended += ended
-        if not first:
-            known = (before.signal, before.start) if before is not None else None
-            self.opened += [one for one in (*ended, *active) if (one.signal, one.start) != known]
-        return active
+        active = [going_on] if going_on is not None else []
+        known = _key(before) if before is not None else None
+        return ended, active, [one for one in (*ended, *active) if not first and _key(one) != known]
+
+    def begun(self, active: Sequence[Anomaly]) -> tuple[Anomaly, ...]:
+        """What opened in this round, of ``active`` and of what ended."""
+        return tuple(one for one in (*self.ended, *active) if _key(one) in self.opened)
 
     def going_on(self, signals: Mapping[str, SignalWatch]) -> tuple[Anomaly, ...]:
         """The open anomalies; those of signals that fell silent end."""
@@ -218,10 +223,8 @@ class _Round:
         return tuple(active)
 
 
-def _named(signal: SignalWatch, objective: Objective | None) -> Anomaly:
-    told = signal.anomaly(objective)
-    assert told is not None, "an episode is open"
-    return told
+def _key(one: Anomaly) -> tuple[str, float]:
+    return one.signal, one.start
 
 
 def _signals(history: WorkloadHistory) -> dict[str, Series]:
