@@ -14,7 +14,7 @@ from tests.analytics.test_watch import same
 from trimtab.adapters.codec import decode, encode
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.joint_episodes import Together
-from trimtab.analytics.joint_watch import JointWatch
+from trimtab.analytics.joint_watch import LATEST, JointWatch
 from trimtab.domain.choices import AnomalyKind, Sensitivity, Severity
 from trimtab.domain.objectives import Objective
 from trimtab.domain.series import FloatArray, Series
@@ -128,11 +128,51 @@ def test_a_signal_that_falls_silent_is_left_out_and_ends_its_anomaly() -> None:
     assert watch.time == (LENGTH - 1) * STEP
 
 
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=8))
+def test_signals_may_come_in_any_order() -> None:
+    made = values(factors={"cpu/app": (1.15, 4070, LENGTH)})
+    watch = warm(made)
+    assert list(watch.take(together(made, 4090))) == []
+    episode = watch.copy().episode
+    assert episode is not None
+    assert list(watch.take(together(dict(reversed(made.items())), 4091))) == []
+    assert watch.episode == replace(episode, samples=21, active=21, last=4090 * STEP)
+
+
+def test_what_begins_again_is_another_anomaly() -> None:
+    made = values()
+    for start in (4100, 4140):
+        made["cpu/app"][start : start + 15] *= 1.15
+    watch = warm(made)
+    first, second = watch.take(together(made, LENGTH))
+    assert first.end is not None
+    assert first.start == 4100 * STEP
+    assert first.end < second.start == pytest.approx(4140 * STEP, abs=3 * STEP)
+
+
+def test_a_change_between_two_samples_is_settled_once() -> None:
+    made = values(factors={"cpu/app": (1.15, 4100, LENGTH)})
+    watch = warm(made)
+    assert list(watch.take(together(made, 4113, changes=[4100 * STEP - 20.0]))) == []
+    assert watch.settled is None
+    assert watch.run > 0
+
+
+def test_a_change_long_before_the_first_sample_is_settled() -> None:
+    made = values()
+    with_change = JointWatch.start(STEP, Sensitivity.MEDIUM)
+    assert list(with_change.take(together(made, WARM, changes=[100 * STEP]))) == []
+    assert with_change.since == 100 * STEP
+    assert same(replace(with_change, since=-np.inf), warm(made))
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.sampled_from([4500, 4125]))
 @settings(max_examples=25)
-def test_rounds_of_any_size_give_the_same_state(sizes: list[int]) -> None:
+def test_rounds_of_any_size_give_the_same_state(sizes: list[int], due: int) -> None:
+    """Whether or not another model is due while an anomaly goes on."""
     made = MADE
-    whole, parts = WARMED.copy(), WARMED.copy()
+    whole = WARMED.copy()
+    whole.tried = (due - LATEST) * STEP
+    parts = whole.copy()
     total, end = sum(sizes), WARM
     told: list[Anomaly] = []
     for size in sizes:
@@ -168,5 +208,5 @@ def test_chance_alarms_at_most_as_stated() -> None:
     assert told <= 3, "ten times 1,500 samples are a week and a half"
 
 
-MADE = values(5, {"cpu/app": (1.15, 4100, 4150), "objective/latency": (1.5, 4250, 4300)})
+MADE = values(5, {"cpu/app": (1.15, 4100, 4130), "objective/latency": (1.5, 4250, 4300)})
 WARMED = warm(MADE)

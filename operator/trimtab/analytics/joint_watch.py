@@ -41,7 +41,7 @@ class JointWatch:
     """All that is known between two rounds of how the signals of one workload go together: under 48 KiB.
 
     How far each signal is from what goes with its load (``relations``) is scored by an isolation forest and by the
-    largest of them (``joint_model``). Means of the score over about 7 and 32 samples alarm at the level that chance
+    largest of them (``joint_model``). Means of the score over about 4 and 17 samples alarm at the level that chance
     passes at their share of the stated rate (``tails``). Only samples that are usual one by one are looked at, so that
     nothing is told twice, and only in circumstances that were seen before, as relations say nothing of others. After
     a change of the workload, and after an anomaly that lasted 60 samples, what was found then is the new normal.
@@ -60,9 +60,10 @@ class JointWatch:
     """When that was."""
     since: float = -math.inf
     """When the present normal began: with the last change of the workload, or when what lasted became normal."""
-    seen: int = 0
     fast: float = 0.0
     slow: float = 0.0
+    run: int = 0
+    """Samples since the means began anew; no onset lies before them."""
     settling_until: float = -math.inf
     settled: int | None = None
     """Samples since the workload was changed, which tell the new normal; None once they did."""
@@ -87,7 +88,7 @@ class JointWatch:
         """Go through the samples that are new; yields the anomalies that ended."""
         step, signals = self.step_seconds, given.signals
         newest = max((one.end for one in signals.values()), default=-math.inf)
-        live = {name: one for name, one in signals.items() if newest - one.end <= LONGEST_GAP * step}
+        live = {name: one for name, one in sorted(signals.items()) if newest - one.end <= LONGEST_GAP * step}
         if not live or not given.circumstances:
             return
         names = (*live, *given.circumstances)
@@ -96,15 +97,15 @@ class JointWatch:
         start = self.time + step
         if self.time == -math.inf:
             start = max(end - (PRIMED_ROWS - 1) * step, min(one.start for one in live.values()))
+            settled = [one for one in given.changes if one <= start - given.settle_seconds]
+            self.since = max(settled, default=-math.inf)
         while start <= end + _SLACK * step:
             if names != self.names:
                 yield from self.close(given)
             due = names != self.names or start >= self.tried + self._wait() - _SLACK * step
             if self.episode is None and due:
                 self._learn(start, names, len(live), columns)
-            until = end
-            if self.episode is None:
-                until = min(end, self.tried + self._wait() - step)
+            until = min(end, max(self.tried + self._wait() - step, start))
             count = max(round((until - start) / step), 0) + 1
             chosen = [columns[names.index(one)] for one in self.model.names] if self.model else []
             yield from self._through(start, table(chosen, start, step, count), given)
@@ -137,10 +138,15 @@ class JointWatch:
 
     def _forget(self) -> None:
         """Begin anew to look at how things go together."""
-        self.fast = self.slow = 0.0
+        self._quieten()
         self.settled = None if self.settled is None else 0
         width = 2 + (len(self.model.names) if self.model is not None else 0)
         self.newest = np.full((_KEPT, width), math.nan)
+
+    def _quieten(self) -> None:
+        """Forget what the means ran up to."""
+        self.fast = self.slow = 0.0
+        self.run = 0
 
     def _through(self, start: float, rows: FloatArray, given: Together) -> Iterator[Anomaly]:
         """Go through rows (n, c) from ``start`` on, up to where another model or another normal is due."""
@@ -152,13 +158,13 @@ class JointWatch:
         scores = np.zeros(len(rows))
         if known.any():
             scores[known] = model.scores(model.relations.residuals(rows[known]) - self.offsets)
-        ahead = iter([one for one in given.changes if one > self.time - given.settle_seconds])
+        ahead = iter([one for one in given.changes if one > max(start - step - given.settle_seconds, self.since)])
         change = next(ahead, math.inf)
         for place, (usable, score) in enumerate(zip(known.tolist(), scores.tolist(), strict=True)):
             time = start + place * step
             while change <= time + _SLACK * step:
-                self.settling_until = max(self.settling_until, change + given.settle_seconds)
-                self.since, self.settled = max(self.since, change), self.settled or 0
+                self.settling_until = change + given.settle_seconds
+                self.since, self.settled = change, 0
                 change = next(ahead, math.inf)
             if self.settled is not None and self.settled >= SETTLED_ON and time > self.settling_until:
                 self.offsets = self.offsets + self._middle(self.settled)
@@ -167,21 +173,23 @@ class JointWatch:
             self.time = time
             if round(time / step) in given.taken:
                 yield from self.close(given)
-                self.fast = self.slow = 0.0
+                self._quieten()
                 continue
             if not usable:
-                if self.episode is not None and time - self.newest[-1, 0] > LONGEST_GAP * step:
+                if not time - self.newest[-1, 0] <= LONGEST_GAP * step:  # also before the first, whose time is NaN
                     yield from self.close(given)
+                    self._quieten()
                 continue
             self.newest[:-1] = self.newest[1:]
             self.newest[-1, 0], self.newest[-1, 1], self.newest[-1, 2:] = time, score, rows[place]
             if self.settled is not None:
                 yield from self.close(given)
-                self.fast = self.slow = 0.0
+                self._quieten()
                 self.settled += 1
                 continue
             self.fast += _FAST * (score - self.fast)
             self.slow += _SLOW * (score - self.slow)
+            self.run += 1
             rate = self._judge()
             if self.episode is None and rate < math.inf:
                 self._open(time, rate * float(self.tails.budgets.sum()))
@@ -190,7 +198,7 @@ class JointWatch:
             elif self._follow(self.episode, time):
                 lasting = self.episode.samples >= NEW_NORMAL
                 yield from self.close(given)
-                self.fast = self.slow = 0.0
+                self._quieten()
                 if lasting:
                     self.offsets = self.offsets + self._middle(NEW_NORMAL // 2)
                     self.since = time - NEW_NORMAL // 2 * step
@@ -210,14 +218,13 @@ class JointWatch:
 
     def _judge(self) -> float:
         """Count how odd the newest samples are; how often chance gets there, in budgets, infinite below the level."""
-        self.seen += 1
         tails, lowest = self.tails, math.inf
         tails.seen += 1
         for index, mean in enumerate((self.fast, self.slow)):
             value = min(mean * _NORMS[index], LARGEST)
             if value > float(tails.floors[index]):
                 rate = tails.rate(index, value) / float(tails.budgets[index])
-                if value > float(tails.levels[index]) and rate * TRUSTED_SAMPLES < self.seen:
+                if value > float(tails.levels[index]) and rate * TRUSTED_SAMPLES < tails.seen:
                     lowest = min(lowest, rate)
                 tails.see(index, value)
         return lowest
@@ -225,11 +232,11 @@ class JointWatch:
     def _open(self, time: float, rate: float) -> None:
         """Begin an episode at its likeliest onset: since then the scores are furthest above half of what they are now.
 
-        That is the maximum-likelihood change point of a mean that moves from 0 to what it is now.
+        That is the maximum-likelihood change point of a mean that moves from 0 to what it is now. It lies at most 40
+        samples back, and not before the end of what went on before.
         """
         assert self.model is not None, "nothing is judged without a model"
-        scores = self.newest[-LOOK_BACK:, 1][::-1]
-        scores = scores[np.isfinite(scores)]
+        scores = self.newest[-min(self.run, LOOK_BACK) :, 1][::-1]
         count = int(np.cumsum(scores - self.fast / 2.0).argmax()) + 1
         away = self._away(count).mean(axis=0)
         self.episode = JointEpisode(
