@@ -128,6 +128,25 @@ def test_a_signal_that_falls_silent_is_left_out_and_ends_its_anomaly() -> None:
     assert watch.time == (LENGTH - 1) * STEP
 
 
+def test_a_signal_that_comes_without_numbers_is_left_out_too() -> None:
+    made = values(factors={"objective/latency": (2.0, 4150, LENGTH)})
+    made["cpu/app"][4050:] = np.nan
+    watch = warm(made)
+    assert [one.signal for one in watch.take(together(made, LENGTH))] == ["objective/latency"]
+    assert watch.model is not None
+    assert watch.model.signals == ("memory/app", "objective/latency")
+    assert watch.tried == 4071 * STEP
+
+
+def test_nothing_but_the_load_falls_silent() -> None:
+    made = values()
+    made["load"][4050:4200] = np.nan
+    watch = warm(made)
+    tried = watch.tried
+    assert list(watch.take(together(made, LENGTH))) == []
+    assert watch.tried == tried
+
+
 def test_signals_may_come_in_any_order() -> None:
     made = values(factors={"cpu/app": (1.15, 4070, LENGTH)})
     watch = warm(made)

@@ -79,5 +79,7 @@ def test_too_few_samples_teach_nothing(length: int) -> None:
 
 
 def test_a_table_has_nan_where_a_series_has_nothing() -> None:
-    found = table([Series(120.0, 60.0, np.array([1.0, np.inf])), Series(0.0, 60.0, np.arange(3.0))], 60.0, 60.0, 3)
-    assert np.array_equal(found, [[np.nan, 1.0], [1.0, 2.0], [np.nan, np.nan]], equal_nan=True)
+    found = table(
+        [Series(120.0, 60.0, np.array([1.0, np.inf, 1e300])), Series(0.0, 60.0, np.arange(3.0))], 60.0, 60.0, 4
+    )
+    assert np.array_equal(found, [[np.nan, 1.0], [1.0, 2.0], [np.nan, np.nan], [np.nan, np.nan]], equal_nan=True)

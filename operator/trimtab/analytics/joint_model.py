@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from trimtab.analytics.gaps import BoolArray
+from trimtab.analytics.episodes import LONGEST_GAP
+from trimtab.analytics.gaps import LARGEST_SAMPLE, BoolArray
 from trimtab.analytics.isolation import Forest, grow
 from trimtab.analytics.relations import LEAST_ROWS, Relations, relate
 from trimtab.domain.series import FloatArray, Series
@@ -62,8 +63,9 @@ def learn_together(
 
     Normal is the middle of the newest ``fresh`` rows, 120 at most: what goes together moves slowly.
 
-    Left out are columns that are there in less than four samples of five, signals that stand still most of the time,
-    and circumstances that never change. None without both, or with less than 400 complete samples.
+    Left out are columns that are there in less than four samples of five, signals that stand still most of the time or
+    are missing in the newest 20, and circumstances that never change. None without both, or with less than 400 complete
+    samples.
     """
     if len(rows) < LEAST_ROWS:
         return None
@@ -72,6 +74,7 @@ def learn_together(
         column
         for column in np.flatnonzero(there.mean(axis=0) >= _PRESENT).tolist()
         if _moves(rows[there[:, column], column], mostly=column < signals)
+        and (column >= signals or there[-LONGEST_GAP:, column].any())
     ]
     count = sum(column < signals for column in used)
     full: BoolArray = np.all(there[:, used], axis=1)
@@ -105,7 +108,7 @@ def table(columns: Sequence[Series], start: float, step_seconds: float, count: i
         low, high = max(offset, 0), min(offset + count, len(series))
         if high > low:
             rows[low - offset : high - offset, place] = series.values[low:high]
-    rows[~np.isfinite(rows)] = np.nan
+    rows[~(np.abs(rows) < LARGEST_SAMPLE)] = np.nan
     return rows
 
 

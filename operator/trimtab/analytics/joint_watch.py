@@ -13,6 +13,7 @@ from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.control_charts import LARGEST, TRUSTED_SAMPLES, budgets
 from trimtab.analytics.copying import copied
 from trimtab.analytics.episodes import LONGEST_GAP, LOOK_BACK, NEW_NORMAL, QUIET
+from trimtab.analytics.gaps import BoolArray
 from trimtab.analytics.joint_episodes import JointEpisode, Together, told
 from trimtab.analytics.joint_model import JointModel, learn_together, table
 from trimtab.analytics.relations import LEAST_ROWS
@@ -44,7 +45,8 @@ class JointWatch:
     largest of them (``joint_model``). Means of the score over about 4 and 17 samples alarm at the level that chance
     passes at their share of the stated rate (``tails``). Only samples that are usual one by one are looked at, so that
     nothing is told twice, and only in circumstances that were seen before, as relations say nothing of others. After
-    a change of the workload, and after an anomaly that lasted 60 samples, what was found then is the new normal.
+    a change of the workload, and after an anomaly that lasted 60 samples, what was found then is the new normal. A
+    signal without a sample for more than 20 steps is left out until the next model.
     """
 
     step_seconds: float
@@ -158,6 +160,7 @@ class JointWatch:
         scores = np.zeros(len(rows))
         if known.any():
             scores[known] = model.scores(model.relations.residuals(rows[known]) - self.offsets)
+        silent: BoolArray = np.any(np.isnan(rows[:, : len(model.signals)]), axis=1)
         ahead = iter([one for one in given.changes if one > max(start - step - given.settle_seconds, self.since)])
         change = next(ahead, math.inf)
         for place, (usable, score) in enumerate(zip(known.tolist(), scores.tolist(), strict=True)):
@@ -179,6 +182,9 @@ class JointWatch:
                 if not time - self.newest[-1, 0] <= LONGEST_GAP * step:  # also before the first, whose time is NaN
                     yield from self.close(given)
                     self._quieten()
+                    if silent[place] and time - self.tried > LONGEST_GAP * step:
+                        self.tried = -math.inf
+                        return
                 continue
             self.newest[:-1] = self.newest[1:]
             self.newest[-1, 0], self.newest[-1, 1], self.newest[-1, 2:] = time, score, rows[place]
