@@ -152,8 +152,8 @@ class Tally:
 
     weeks: float = 0.0
     false_alarms: int = 0
-    tried: list[tuple[str, bool, bool, bool, float]] = field(default_factory=list)
-    """Change, found by one signal, found by the joint watch, of the right signal, minutes until told."""
+    tried: list[tuple[str, bool, bool, bool]] = field(default_factory=list)
+    """Change, found by one signal, found by the joint watch, of the right signal."""
     seconds: float = 0.0
     rounds: int = 0
 
@@ -178,17 +178,14 @@ def play(nature: str, seed: int, weeks: int, trials: int) -> Tally:
     return tally
 
 
-def inject(
-    world: World, name: str, stretch: Stretch, signal: str, state: WatchState
-) -> tuple[str, bool, bool, bool, float]:
+def inject(world: World, name: str, stretch: Stretch, signal: str, state: WatchState) -> tuple[str, bool, bool, bool]:
     """Play one change from ``state`` on."""
     values = world.signals(stretch)
     _, new = look(world, values, stretch.at + LASTING, state, Sensitivity.MEDIUM)
     hits = [one for one in new if one.start >= (stretch.at - 10) * STEP]
     alone = [one for one in hits if not together(one)]
     joint = [one for one in hits if together(one)]
-    delay = min((one.start for one in joint), default=np.nan) / STEP - stretch.at
-    return name, bool(alone), bool(joint), bool(joint) and joint[0].signal == signal, delay
+    return name, bool(alone), bool(joint), bool(joint) and joint[0].signal == signal
 
 
 Score = Callable[[FloatArray], FloatArray]
