@@ -143,6 +143,8 @@ def test_nothing_but_the_load_falls_silent() -> None:
     made["load"][4050:4200] = np.nan
     watch = warm(made)
     tried = watch.tried
+    assert list(watch.take(together(made, 4100))) == []
+    assert (watch.run, watch.fast, watch.slow) == (0, 0.0, 0.0)
     assert list(watch.take(together(made, LENGTH))) == []
     assert watch.tried == tried
 
