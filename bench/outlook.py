@@ -22,7 +22,7 @@ from trimtab.forecasting.forecast import Forecast, forecast
 from trimtab.forecasting.reliability import Reliability
 from trimtab.forecasting.state import FittedState
 from trimtab.planning.learning import Learned, learn
-from trimtab.planning.outlook import OutlookInputs, OutlookState, look_ahead
+from trimtab.planning.outlook import OutlookInputs, OutlookRecords, OutlookState, look_ahead
 from trimtab.planning.strategies import STRATEGIES
 
 EVERY = 2
@@ -94,6 +94,7 @@ def play(one: World) -> Tally:
     fitted: FittedState | None = None
     learned: Learned | None = None
     state: OutlookState | None = None
+    records: OutlookRecords | None = None
     raised: list[tuple[int, int]] = []
     active: int | None = None
     held = np.array(
@@ -119,11 +120,12 @@ def play(one: World) -> Tally:
                 (curve.capacity(0.25, 0.5, probability) for curve in learned.curves.values()), default=math.nan
             ),
             previous=state,
+            records=records,
         )
         started = time.process_time()
         found = look_ahead(inputs)
         tally.seconds.append(time.process_time() - started)
-        state = found.state
+        state, records = found.state, found.records
         warned = any(warning.source is not Source.BURN_RATE for warning in found.warnings)
         if warned and active is None:
             active = now

@@ -119,19 +119,21 @@ def test_an_outage_pages_and_tells_when_the_budget_is_spent() -> None:
 def test_probabilities_are_judged_by_what_came() -> None:
     """Three hours of rounds, a probability an hour: two are known by the end."""
     whole = service(day(3 * DAY), 20)
-    previous = None
+    previous, records = None, None
     inputs = None
     for end in range(2 * DAY, 2 * DAY + 190, 10):
         history = cut(whole, end)
         if inputs is None:
             inputs = inputs_of(history, spec())
         ahead = forecast(history.load, now=history.load.end, horizon_seconds=3600.0)
-        inputs = replace(inputs, history=history, now=history.load.end, forecast=ahead, previous=previous)
+        inputs = replace(
+            inputs, history=history, now=history.load.end, forecast=ahead, previous=previous, records=records
+        )
         found = look_ahead(inputs)
-        previous = found.state
-    assert previous is not None
-    assert previous.diagram.outcomes == 2
-    assert previous.diagram.held.sum() == pytest.approx(previous.diagram.issued.sum())
+        previous, records = found.state, found.records
+    assert records is not None
+    assert records.diagram.outcomes == 2
+    assert records.diagram.held.sum() == pytest.approx(records.diagram.issued.sum())
 
 
 def test_the_capacity_plan_is_part_of_it(ample: OutlookInputs) -> None:
@@ -143,8 +145,8 @@ def test_the_capacity_plan_is_part_of_it(ample: OutlookInputs) -> None:
 
 def test_the_state_is_small_and_survives_pickling(ample: OutlookInputs) -> None:
     found = look_ahead(ample)
-    again = look_ahead(replace(ample, previous=pickle.loads(pickle.dumps(found.state))))
-    assert again.reliability == look_ahead(replace(ample, previous=found.state)).reliability
+    again = look_ahead(replace(ample, previous=pickle.loads(pickle.dumps(found.state)), records=found.records))
+    assert again.reliability == look_ahead(replace(ample, previous=found.state, records=found.records)).reliability
     assert len(pickle.dumps(found.state)) < 30_000
 
 

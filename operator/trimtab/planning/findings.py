@@ -20,7 +20,7 @@ from trimtab.forecasting.forecast import Forecast, NoForecast
 from trimtab.forecasting.supervision import Supervised
 from trimtab.planning.health import Health, NoHealth
 from trimtab.planning.learning import Learned
-from trimtab.planning.outlook import Outlook, OutlookState
+from trimtab.planning.outlook import Outlook, OutlookRecords, OutlookState
 from trimtab.planning.performance_model import PerformanceCurve
 from trimtab.planning.recommendations import Advice
 from trimtab.planning.rightsizing import Usage
@@ -70,6 +70,7 @@ class Known:
     trend: TrendState | None = None
     habits: Habits | None = None
     outlook: OutlookState | None = None
+    records: OutlookRecords | None = None
     rollouts: Rollouts = field(default_factory=Rollouts)
     advised: tuple[str, ...] = ()
     """Keys of the advice that was given."""

@@ -66,6 +66,7 @@ def gain_insights(inputs: AssessInputs, assessment: Assessment, running: Running
             room=running.room,
             capacity_per_replica=carried.load_per_replica,
             previous=before.outlook,
+            records=before.records,
         )
     )
     supervised = assessment.known.supervised
@@ -135,6 +136,7 @@ def gain_insights(inputs: AssessInputs, assessment: Assessment, running: Running
         trend=trend,
         habits=habits,
         outlook=outlook.state,
+        records=outlook.records,
         rollouts=rollouts,
         advised=tuple(one.key for one in advice),
     )

@@ -49,15 +49,24 @@ PLAN_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OutlookState:
-    """What one outlook leaves to the next; at most 25 kB an objective and 7 kB beside."""
+class OutlookRecords:
+    """What took weeks to gather; it is stored by itself, so that a change of the other state does not cost it.
+
+    At most 20 kB an objective and 5 kB beside.
+    """
 
     budgets: dict[str, BudgetLedger] = field(default_factory=dict)
+    diagram: Diagram = field(default_factory=Diagram)
+    peaks: DailyPeaks = field(default_factory=DailyPeaks)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OutlookState:
+    """What else one outlook leaves to the next; at most 5 kB an objective and 2 kB beside."""
+
     backgrounds: dict[str, Background] = field(default_factory=dict)
     alertness: dict[str, Alertness] = field(default_factory=dict)
     issued: dict[str, Issued] = field(default_factory=dict)
-    diagram: Diagram = field(default_factory=Diagram)
-    peaks: DailyPeaks = field(default_factory=DailyPeaks)
     trend: PeakTrend | None = None
     promises: Promises = field(default_factory=Promises)
 
@@ -81,6 +90,7 @@ class OutlookInputs:
     """Load that a replica is given at the operating point. NaN: the largest load a replica that was common (95th
     percentile)."""
     previous: OutlookState | None = None
+    records: OutlookRecords | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +107,22 @@ class Outlook:
     unknown: dict[str, str]
     """Why an objective is not foreseen, or has no error budget, by its name."""
     state: OutlookState = field(repr=False)
-    """To be handed to the next round."""
+    """To be handed to the next round, as are the records."""
+    records: OutlookRecords = field(repr=False)
 
 
 def look_ahead(inputs: OutlookInputs) -> Outlook:
     """Everything ahead of one workload; never raises on odd numbers."""
     spec, history, now = inputs.spec, inputs.history, inputs.now
-    before = inputs.previous or OutlookState()
+    before, gathered = inputs.previous or OutlookState(), inputs.records or OutlookRecords()
     unknown: dict[str, str] = {}
-    ledgers, budgets = error_budgets(spec.objectives, history, before.budgets, now, unknown)
+    ledgers, budgets = error_budgets(spec.objectives, history, gathered.budgets, now, unknown)
     operating = _operating(inputs)
     points = grid(inputs.forecast, now, history.load.step_seconds, spec.forecast.horizon)
     ahead = _objectives(inputs, before, operating, points, unknown)
-    diagram, issued = track_record(before.diagram, before.issued, history, ahead, points, now)
+    diagram, issued = track_record(gathered.diagram, before.issued, history, ahead, points, now)
     warnings, alertness = early_warnings(ahead, budgets, before.alertness, diagram, points, now)
-    peaks = before.peaks.add(history.load, now)
+    peaks = gathered.peaks.add(history.load, now)
     fitted = _trend(inputs, before, peaks)
     held = {one.objective.name: holding(one, points) for one in ahead}
     lost = {objective.name for objective in spec.objectives} - held.keys()
@@ -123,13 +134,11 @@ def look_ahead(inputs: OutlookInputs) -> Outlook:
         performance=performance([one.margin for one in ahead], reason),
         capacity=plan(fitted, operating, inputs.room, history.load.unit, now),
         unknown=unknown,
+        records=OutlookRecords(budgets=ledgers, diagram=diagram, peaks=peaks),
         state=OutlookState(
-            budgets=ledgers,
             backgrounds=_kept(before.backgrounds, lost) | {one.objective.name: one.background for one in ahead},
             alertness=_kept(before.alertness, lost) | alertness,
             issued=_kept(before.issued, lost) | issued,
-            diagram=diagram,
-            peaks=peaks,
             trend=fitted if isinstance(fitted, PeakTrend) else None,
             promises=_promises(inputs, before),
         ),
