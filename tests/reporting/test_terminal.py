@@ -68,6 +68,24 @@ def test_explanation_has_reason_and_yaml_to_copy() -> None:
     assert "kind: Deployment" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "colour"),
+    [
+        ("Healthy", "True", "32"),
+        ("Healthy", "False", "33"),
+        ("Anomaly", "False", "32"),
+        ("Anomaly", "True", "33"),
+        ("Conflicted", "Unknown", "2"),
+    ],
+)
+def test_a_condition_is_green_while_all_is_well(kind: str, status: str, colour: str) -> None:
+    conditions = [Condition(type=kind, status=status, reason="Because")]
+    page = Console(width=80, force_terminal=True, color_system="standard")
+    with page.capture() as captured:
+        page.print(explanation(policy(status=PolicyStatus(conditions=conditions)), []))
+    assert f"\x1b[{colour}m{status}\x1b[0m" in captured.get()
+
+
 def test_the_patch_holds_only_what_the_policy_may_change() -> None:
     whole = ready_policy()
     assert isinstance(whole.spec, PolicySpec)

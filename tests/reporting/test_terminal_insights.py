@@ -88,7 +88,7 @@ def test_everything_that_was_found_is_told_at_80_columns() -> None:
         "met at 1970-01-21T00:00:00Z",
         "idle from 20:00",
         "raise memory of app to 512Mi",
-        "saves -3.10 a month",
+        "costs 3.10 a month more",
     ):
         assert words in " ".join(text.split()), words
 

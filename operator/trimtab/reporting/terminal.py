@@ -16,7 +16,7 @@ from rich.tree import Tree
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase
-from trimtab.domain.status import Condition, TrendState
+from trimtab.domain.status import Condition, ConditionType, TrendState
 from trimtab.domain.status_types import format_time
 from trimtab.reporting.terminal_insights import insights, pairs
 
@@ -29,6 +29,10 @@ _PHASE_STYLE: Final = {
     Phase.CANCELLED: "dim",
 }
 _CONDITION_STYLE: Final = {"True": "green", "False": "yellow", "Unknown": "dim"}
+_ALARMS: Final = frozenset({ConditionType.CONFLICTED, ConditionType.ANOMALY, ConditionType.EARLY_WARNING})
+"""Conditions that are well while they are False."""
+_CALM: Final = ConditionType.PROGRESSING
+"""Neither is better than the other."""
 
 
 def overview(policies: Iterable[Policy], runs: Iterable[Run], *, namespaced: bool, now: float) -> RenderableType:
@@ -212,10 +216,17 @@ def _conditions(conditions: Iterable[Condition]) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for condition in conditions:
-        mark = Text(condition.status, style=_CONDITION_STYLE[condition.status])
+        mark = Text(condition.status, style=_condition_style(condition))
         text = f"{condition.reason}: {condition.message}" if condition.message else condition.reason
         table.add_row(condition.type, mark, escape(text))
     return table
+
+
+def _condition_style(condition: Condition) -> str:
+    if condition.type == _CALM:
+        return ""
+    well = {"True": "False", "False": "True"} if condition.type in _ALARMS else {}
+    return _CONDITION_STYLE[well.get(condition.status, condition.status)]
 
 
 def _run_tree(run: Run) -> RenderableType:

@@ -95,7 +95,7 @@ def _capacity(plan: CapacityPlanState) -> RenderableType:
 def _advice(advice: Iterable[AdviceState]) -> RenderableType:
     table = _table(2)
     for number, one in enumerate(advice, start=1):
-        saving = f"; saves {one.monthly_saving} a month" if one.monthly_saving not in ("", "0", "0.00") else ""
+        saving = _saving(one.monthly_saving)
         title = Text(one.title, style=SEVERITY_STYLE[one.severity])
         title.append(f"  {one.confidence_percent} % sure{saving}", style="dim")
         table.add_row(str(number), title)
@@ -103,6 +103,12 @@ def _advice(advice: Iterable[AdviceState]) -> RenderableType:
         if one.how:
             table.add_row("", Text(one.how, style="cyan"))
     return table
+
+
+def _saving(monthly: str) -> str:
+    if monthly in ("", "0", "0.00", "-0.00"):
+        return ""
+    return f"; costs {monthly[1:]} a month more" if monthly.startswith("-") else f"; saves {monthly} a month"
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> Table:
