@@ -170,6 +170,17 @@ def test_settling_hides_no_breach() -> None:
     assert told.start == WARM * STEP
 
 
+def test_no_less_than_none_is_expected_of_what_never_was() -> None:
+    values = np.random.default_rng(3).uniform(0.0, 2.0, 500)
+    _, watch = run(values)
+    watch.expectation.settle(-40.0, -3.0)
+    watch.step(values.size * STEP, 900.0)
+    told = watch.anomaly()
+    assert told is not None
+    assert told.expected == 0.0
+    assert "where 0 ± " in told.evidence
+
+
 @pytest.mark.parametrize("step", [15.0, 60.0, 300.0])
 def test_the_budgets_add_up_to_the_stated_rate(step: float) -> None:
     for sensitivity, seconds in zip(Sensitivity, (30 * 86_400, 7 * 86_400, 86_400), strict=True):

@@ -88,12 +88,25 @@ def told(
         expected=expected,
         score=min(max(1.0 - episode.rate, 0.0), 1.0),
         evidence=(
-            f"{amount(value, unit)} at {format_clock(time, step_seconds)} where {amount(expected, unit, bare=True)}"
-            f" ± {amount(spread, unit, bare=True)} goes with {around}: usual by itself, but the {episode.active}"
-            f" samples since {format_clock(episode.start, step_seconds)} are {abs(middle):.1f} sigma"
-            f" {'above' if middle > 0 else 'below'} at the median."
+            f"{amount(value, unit)} at {format_clock(time, step_seconds)}{_compared(value, expected)} the"
+            f" {amount(expected, unit, bare=True)} ± {amount(spread, unit, bare=True)} that goes with {around}."
+            f" Usual by itself, but the median of the {episode.active} samples since"
+            f" {format_clock(episode.start, step_seconds)} is {abs(middle):.1f} sigma"
+            f" {'above' if middle > 0 else 'below'} what goes with their load."
         ),
     )
+
+
+def _compared(value: float, expected: float) -> str:
+    """How a value compares; in percent where that says something.
+
+    >>> _compared(2.1, 2.0), _compared(0.0, 2.0), _compared(1.0, -2.0)
+    (', 5 % more than', ', 100 % less than', ' instead of')
+    """
+    if expected == 0.0 or value * expected < 0.0:
+        return " instead of"
+    percent = 100.0 * abs(value / expected - 1.0)
+    return f", {percent:.0f} % {'more' if abs(value) > abs(expected) else 'less'} than" if percent >= 0.5 else " beside"
 
 
 def _unit(series: Mapping[str, Series], name: str) -> str:

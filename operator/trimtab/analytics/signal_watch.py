@@ -225,6 +225,9 @@ class SignalWatch:
         strangest = int(np.abs(stretch.deviations).argmax())
         place = places[strangest]
         jumped = stretch.deviations[strangest] == episode.surprise
+        expected = episode.expected if jumped else float(recent.levels[place] + recent.seasons[place])
+        if float(np.nanmin(recent.values)) >= 0.0:
+            expected = max(expected, 0.0)  # a line that falls does not make less than none usual
         told = Told(
             stretch=stretch,
             kind=kind,
@@ -233,7 +236,7 @@ class SignalWatch:
             peak=float(stretch.deviations[strangest]),
             peak_time=float(recent.times[place]),
             value=float(recent.values[place]),
-            expected=episode.expected if jumped else float(recent.levels[place] + recent.seasons[place]),
+            expected=expected,
             spread=episode.scale if jumped else float(np.median(recent.spreads[places])),
             step_seconds=model.step_seconds,
             periods=tuple(one.period_seconds for one in model.seasons),
