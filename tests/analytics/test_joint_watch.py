@@ -211,6 +211,21 @@ def test_a_stored_state_goes_on() -> None:
     assert len(encode(kept, JointWatch)) < 48 * 1024
 
 
+def test_samples_that_come_late_are_waited_for() -> None:
+    made = values(factors={"cpu/app": (1.15, 4020, LENGTH), "memory/app": (3.0, 4010, 4012)})
+    watch, punctual = warm(made), warm(made)
+    for end in range(WARM + 1, 4040):
+        now = together(made, end, odd=[end - 1] if 4010 <= end - 1 < 4012 else [])
+        late = now.circumstances["load"].values.copy()
+        late[-1] = np.nan
+        load = replace(now.circumstances["load"], values=late)
+        assert list(watch.take(replace(now, circumstances={**now.circumstances, "load": load}))) == []
+    assert watch.time == 4037 * STEP
+    assert list(punctual.take(together(made, 4038, odd=[4010, 4011]))) == []
+    assert watch.episode is not None
+    assert same(watch, punctual)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0])
 def test_any_value_is_taken(value: float) -> None:
     made = values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -28,6 +28,8 @@ WINDOW: Final = 2000
 """Newest samples that a model rests on."""
 SOONEST, LATEST = 100, 1000
 """A model is made anew once there are half as many samples more than it rests on, within these."""
+LATE: Final = 3
+"""Steps that a sample may come late."""
 _FAST, _SLOW = 0.25, 0.06
 _NORMS: Final = tuple(math.sqrt((2.0 - gain) / gain) for gain in (_FAST, _SLOW))
 _PRIORS: Final = (Prior(2.5, 0.010, 0.8), Prior(2.5, 0.010, 0.8))
@@ -72,6 +74,8 @@ class JointWatch:
     newest: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     """Times, scores and values of the newest 100 samples, oldest first; shape (100, 2 + c), NaN before the first."""
     episode: JointEpisode | None = None
+    odd: tuple[int, ...] = ()
+    """Steps after ``time`` at which a signal was odd by itself, ascending."""
 
     @classmethod
     def start(cls, step_seconds: float, sensitivity: Sensitivity) -> JointWatch:
@@ -95,7 +99,8 @@ class JointWatch:
             return
         names = (*live, *given.circumstances)
         columns = [*live.values(), *given.circumstances.values()]
-        end = min(one.end for one in live.values())
+        end = self._complete(min(one.end for one in live.values()), dict(zip(names, columns, strict=True)))
+        given = replace(given, taken=given.taken | set(self.odd))
         start = self.time + step
         if self.time == -math.inf:
             start = max(end - (PRIMED_ROWS - 1) * step, min(one.start for one in live.values()))
@@ -112,6 +117,15 @@ class JointWatch:
             chosen = [columns[names.index(one)] for one in self.model.names] if self.model else []
             yield from self._through(start, table(chosen, start, step, count), given)
             start = self.time + step
+        self.odd = tuple(sorted(one for one in given.taken if one * step > self.time + _SLACK * step))
+
+    def _complete(self, end: float, columns: Mapping[str, Series]) -> float:
+        """Time of the newest sample up to ``end`` that is there of all signals; what comes later is not waited for."""
+        chosen = [columns[name] for name in self.model.names if name in columns] if self.model is not None else []
+        rows = table(chosen, end - (LATE - 1) * self.step_seconds, self.step_seconds, LATE)
+        there = np.flatnonzero(np.isfinite(rows).all(axis=1))
+        missing = LATE - 1 - int(there[-1]) if there.size else LATE
+        return end - missing * self.step_seconds
 
     def _wait(self) -> float:
         """Seconds between two tries."""
