@@ -57,6 +57,12 @@ def test_circumstances_that_were_not_seen_are_not_known() -> None:
     assert found.known(asked).tolist() == [True, False, False, True]
 
 
+def test_what_was_seen_once_is_not_known() -> None:
+    wild = rows()
+    wild[500, 2] = 3000.0
+    assert relate(wild, 2).known(np.array([[1.0, 0.1, 150.0], [1.0, 0.1, 1500.0]])).tolist() == [True, False]
+
+
 def test_values_at_and_below_zero_have_relations_too() -> None:
     rng = np.random.default_rng(3)
     load = rng.normal(0.0, 1.0, 800)

@@ -16,6 +16,8 @@ LEAST_ROWS: Final = 400
 """Samples that relations rest on at least."""
 _ROOM: Final = 0.5
 """How far beyond what was seen, in standard deviations, relations are still believed."""
+_SEEN: Final = 0.002
+"""Share of the samples at either end that do not count as seen: a few wild ones say nothing of what lies between."""
 _FLATTENED: Final = 0.1
 """Share of its usual size below which a value counts in proportion, and above which by its logarithm."""
 _OUTLYING: Final = 4.0
@@ -41,7 +43,7 @@ class Relations:
     spreads: FloatArray
     """Robust standard deviation, shape (d + c,)."""
     lows: FloatArray
-    """Range of the circumstances that was seen, shape (c,)."""
+    """Range of the circumstances that was seen more than once in a while, shape (c,)."""
     highs: FloatArray
     weights: FloatArray
     """Shape (d, 2 c + 1)."""
@@ -107,7 +109,8 @@ def relate(rows: FloatArray, signals: int) -> Relations:
         weights[signal] = _solved(features[close], values[close])
         left = values - inner(features, weights[[signal]])[:, 0]
         errors[signal] = MAD_TO_SIGMA * float(np.median(np.abs(left))) + _TINY
-    return Relations(scales, middles, spreads, around.min(axis=0), around.max(axis=0), weights, errors)
+    lows, highs = np.quantile(around, [_SEEN, 1.0 - _SEEN], axis=0)
+    return Relations(scales, middles, spreads, lows, highs, weights, errors)
 
 
 def _features(around: FloatArray) -> FloatArray:
