@@ -64,8 +64,8 @@ def test_cpu_a_request_that_rises_is_told_of_cpu() -> None:
     assert told.severity is Severity.WARNING
     assert told.value > told.expected
     assert told.evidence == (
-        "3.54 cores at 20:45, 20 % more than the 2.95 ± 0.0585 that goes with load 296. Usual by itself, but the median"
-        " of the 30 samples since 20:20 is 7.2 sigma above what goes with their load."
+        "3.54 cores at 20:45, 20 % more than the 2.95 ± 0.0569 that goes with load 296. Usual by itself, but the median"
+        " of the 30 samples since 20:20 is 7.4 sigma above what goes with their load."
     )
 
 

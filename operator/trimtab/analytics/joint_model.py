@@ -44,7 +44,7 @@ class JointModel:
     @property
     def signals(self) -> tuple[str, ...]:
         """Names of the signals."""
-        return self.names[: self.relations.errors.size]
+        return self.names[: self.relations.signals]
 
     def scores(self, residuals: FloatArray) -> FloatArray:
         """How odd residuals (n, d) are beside those it rests on, in standard deviations, -3 to 8; shape (n,).

@@ -33,6 +33,8 @@ LATE: Final = 3
 _FAST, _SLOW = 0.25, 0.06
 _NORMS: Final = tuple(math.sqrt((2.0 - gain) / gain) for gain in (_FAST, _SLOW))
 _PRIORS: Final = (Prior(2.5, 0.010, 0.8), Prior(2.5, 0.010, 0.8))
+_MOVED: Final = 1.0
+"""Standard deviations by which a signal no longer goes with its load as it did."""
 _USUAL: Final = 1.5
 """Standard deviations of the shorter mean below which a sample is usual."""
 _KEPT: Final = LOOK_BACK + NEW_NORMAL
@@ -139,10 +141,12 @@ class JointWatch:
         fresh = round((now - self.since) / step) if math.isfinite(self.since) else WINDOW
         if fresh >= 2 * LEAST_ROWS:
             begin = max(begin, self.since)
+        same, moved = names == self.names, bool((np.abs(self.offsets) > _MOVED).any())
+        self.tried, self.names = now, names
+        if same and moved and fresh < 2 * LEAST_ROWS:
+            return  # most samples are still of how things went together before
         rows = table(columns, begin, step, max(round((now - begin) / step), 0))
         found = learn_together(names, signals, rows, fresh)
-        self.tried, same = now, names == self.names
-        self.names = names
         if found is not None:
             before = self.model.names if self.model is not None else ()
             self.model, self.offsets = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,9 @@ _OUTLYING: Final = 4.0
 _FARTHEST: Final = 10.0
 """Standard deviations beyond which values make no more difference to a fit."""
 _RIDGE: Final = 1e-3
+_LEAST_SIZE: Final = 0.1
+_MOST_NOISE: Final = math.log(10.0)
+"""What stays unexplained is at most ten times as large, or as small, as usual."""
 _TINY: Final = 1e-9
 
 
@@ -32,8 +36,9 @@ _TINY: Final = 1e-9
 class Relations:
     """Each of d signals as a sum of c circumstances and their squares; least squares without outliers.
 
-    Sizes count by their logarithm, so that twice the requests are twice the CPU. Rows are the signals, then the
-    circumstances.
+    Sizes count by their logarithm, so that twice the requests are twice the CPU. What stays unexplained may grow or
+    shrink with the circumstances, as shares do that are made of few requests (Harvey's multiplicative
+    heteroscedasticity, 1976). Rows are the signals, then the circumstances.
     """
 
     scales: FloatArray
@@ -47,12 +52,18 @@ class Relations:
     highs: FloatArray
     weights: FloatArray
     """Shape (d, 2 c + 1)."""
-    errors: FloatArray
-    """Standard deviation of what stays unexplained, shape (d,), in spreads."""
+    noise: FloatArray
+    """Shape (d, c + 1): the logarithm of the standard deviation of what stays unexplained, in spreads, is so much of
+    each circumstance, and the last."""
+
+    @property
+    def signals(self) -> int:
+        """How many signals are explained."""
+        return int(self.weights.shape[0])
 
     def known(self, rows: FloatArray) -> NDArray[np.bool_]:
         """Which of ``rows`` (n, d + c) are complete, in circumstances that were seen; shape (n,)."""
-        around = self._placed(rows)[:, self.errors.size :]
+        around = self._placed(rows)[:, self.signals :]
         with np.errstate(invalid="ignore"):
             seen = (around >= self.lows - _ROOM) & (around <= self.highs + _ROOM)
         there = np.hstack([seen, np.isfinite(rows)])
@@ -61,8 +72,10 @@ class Relations:
 
     def residuals(self, rows: FloatArray) -> FloatArray:
         """How far each signal is from what its circumstances say, in standard deviations; (n, d) for (n, d + c)."""
-        placed, signals = self._placed(rows), self.errors.size
-        found: FloatArray = (placed[:, :signals] - self._told(placed[:, signals:])) / self.errors
+        placed = self._placed(rows)
+        around = placed[:, self.signals :]
+        told, error = _summed(_features(around), self.weights), self._error(around)
+        found: FloatArray = (placed[:, : self.signals] - told) / error
         return found
 
     def expected(self, row: FloatArray, signal: int, offset: float) -> tuple[float, float]:
@@ -70,18 +83,18 @@ class Relations:
 
         ``offset`` is what is normal of the signal's residual.
         """
-        around = self._placed(row[np.newaxis])[:, self.errors.size :]
-        told, error = float(self._told(around)[0, signal]), float(self.errors[signal])
+        around = self._placed(row[np.newaxis])[:, self.signals :]
+        told = float(_summed(_features(around), self.weights)[0, signal])
+        error = float(self._error(around)[0, signal])
         places = self.middles[signal] + self.spreads[signal] * (told + error * (offset + np.array([-1.0, 0.0, 1.0])))
         low, value, high = (np.sinh(places) * self.scales[signal]).tolist()
         return value, (high - low) / 2.0
 
-    def _told(self, around: FloatArray) -> FloatArray:
-        """What goes with circumstances (n, c), shape (n, d); a row comes out alone as among many, to the last bit."""
-        told: FloatArray = np.zeros((len(around), self.errors.size))
-        for feature, weights in zip(_features(around).T, self.weights.T, strict=True):
-            told += feature[:, np.newaxis] * weights
-        return told
+    def _error(self, around: FloatArray) -> FloatArray:
+        """Standard deviation of what stays unexplained in circumstances (n, c), shape (n, d)."""
+        slopes = _summed(_linear(around)[:, :-1], self.noise[:, :-1])
+        error: FloatArray = np.exp(np.clip(slopes, -_MOST_NOISE, _MOST_NOISE) + self.noise[:, -1])
+        return error
 
     def _placed(self, rows: FloatArray) -> FloatArray:
         placed: FloatArray = (np.arcsinh(rows / self.scales) - self.middles) / self.spreads
@@ -100,17 +113,36 @@ def relate(rows: FloatArray, signals: int) -> Relations:
     spreads = np.where(spreads > 0.0, spreads, curved.std(axis=0) + _TINY)
     placed = (curved - middles) / spreads
     around, features = placed[:, signals:], _features(placed[:, signals:])
-    weights, errors = np.zeros((signals, features.shape[1])), np.zeros(signals)
+    linear = _linear(around)
+    weights, noise = np.zeros((signals, features.shape[1])), np.zeros((signals, linear.shape[1]))
     for signal in range(signals):
         values = placed[:, signal]
         held = np.clip(values, -_FARTHEST, _FARTHEST)
         left = values - inner(features, _solved(features, held))[:, 0]
         close = np.abs(left) <= _OUTLYING * MAD_TO_SIGMA * np.median(np.abs(left))
         weights[signal] = _solved(features[close], values[close])
-        left = values - inner(features, weights[[signal]])[:, 0]
-        errors[signal] = MAD_TO_SIGMA * float(np.median(np.abs(left))) + _TINY
+        size = np.abs(values - inner(features, weights[[signal]])[:, 0]) + _TINY
+        size = np.maximum(size, _LEAST_SIZE * np.median(size))  # the logarithm of next to nothing says nothing
+        slopes = _solved(linear[close], np.log(size[close]))
+        usual_size = np.exp(inner(linear, slopes)[:, 0])
+        noise[signal] = slopes
+        noise[signal, -1] += math.log(MAD_TO_SIGMA * float(np.median(size / usual_size)))
     lows, highs = np.quantile(around, [_SEEN, 1.0 - _SEEN], axis=0)
-    return Relations(scales, middles, spreads, lows, highs, weights, errors)
+    return Relations(scales, middles, spreads, lows, highs, weights, noise)
+
+
+def _summed(features: FloatArray, weights: FloatArray) -> FloatArray:
+    """``features @ weights.T`` of (n, k) and (d, k), shape (n, d); one row comes out as among many, to the last bit."""
+    total: FloatArray = np.zeros((len(features), len(weights)))
+    for feature, weight in zip(features.T, weights.T, strict=True):
+        total += feature[:, np.newaxis] * weight
+    return total
+
+
+def _linear(around: FloatArray) -> FloatArray:
+    """Circumstances and ones, shape (n, c + 1)."""
+    around = np.clip(around, -_FARTHEST, _FARTHEST)
+    return np.hstack([around, np.ones((around.shape[0], 1))])
 
 
 def _features(around: FloatArray) -> FloatArray:
