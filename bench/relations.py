@@ -270,7 +270,7 @@ def main() -> None:
         print(f"  {name:25}", ", ".join(cells))
     print("changes found with one model of 2,000 samples where clean weeks alarm once a week, percent")
     for nature in WORLDS[:3]:
-        hits = compared(nature, given.seeds, given.trials)
+        hits = compared(nature, 3 * given.seeds, given.trials)
         print(f"  {nature:12}", ", ".join(f"{name} {100 * np.mean(one):.0f}" for name, one in hits.items()), flush=True)
     found = [one[2] or one[3] for one in tried]
     print(

@@ -94,6 +94,17 @@ def test_a_change_of_the_workload_brings_a_new_normal_without_an_anomaly() -> No
     assert watch.episode is None
 
 
+@pytest.mark.parametrize(("factor", "anew"), [(1.0, True), (1.15, False)])
+def test_no_model_is_made_of_two_ways_of_going_together(factor: float, anew: bool) -> None:
+    made = values(factors={"cpu/app": (factor, 4100, LENGTH)})
+    watch = warm(made)
+    watch.tried = 3200 * STEP  # so that the next is due at 4,200
+    before = watch.model
+    assert list(watch.take(together(made, LENGTH, changes=[4100 * STEP]))) == []
+    assert watch.tried == 4200 * STEP
+    assert (watch.model is not before) is anew
+
+
 def test_what_is_odd_by_itself_is_not_told_twice() -> None:
     made = values(factors={"cpu/app": (1.5, 4100, 4140)})
     watch = warm(made)

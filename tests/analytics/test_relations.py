@@ -57,6 +57,16 @@ def test_circumstances_that_were_not_seen_are_not_known() -> None:
     assert found.known(asked).tolist() == [True, False, False, True]
 
 
+def test_noise_may_follow_the_load() -> None:
+    rng = np.random.default_rng(4)
+    load = 100.0 * (1.2 + np.sin(np.arange(2000) / 50.0))
+    share = rng.poisson(20.0 * load) / (1e5 * load)
+    found = relate(np.column_stack([share, load]), 1)
+    left = found.residuals(np.column_stack([share, load]))[:, 0]
+    for part in (load < 60.0, load > 180.0):
+        assert float(left[part].std()) == pytest.approx(1.0, abs=0.15)
+
+
 def test_what_was_seen_once_is_not_known() -> None:
     wild = rows()
     wild[500, 2] = 3000.0

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.evidence import amount
+from trimtab.analytics.gaps import LARGEST_SAMPLE
 from trimtab.analytics.joint_model import JointModel
 from trimtab.analytics.kinds import severity
 from trimtab.domain.choices import AnomalyKind
 from trimtab.domain.objectives import Objective
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_clock
+
+LOAD_BEFORE: Final = "load before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def told(
     around = ", ".join(
         f"{name} {amount(float(strangest[2 + place]), _unit(given.circumstances, name))}"
         for place, name in enumerate(model.names)
-        if place >= len(model.signals)
+        if place >= len(model.signals) and name != LOAD_BEFORE
     )
     return Anomaly(
         signal=episode.signal,
@@ -107,6 +111,23 @@ def _compared(value: float, expected: float) -> str:
         return " instead of"
     percent = 100.0 * abs(value / expected - 1.0)
     return f", {percent:.0f} % {'more' if abs(value) > abs(expected) else 'less'} than" if percent >= 0.5 else " beside"
+
+
+def trailing(series: Series, steps: int) -> Series:
+    """Means of the newest ``steps`` samples up to each one, of those that are there; NaN where there is none.
+
+    >>> trailing(Series(0.0, 60.0, np.array([1.0, 3.0, np.nan, np.nan])), 2).values.tolist()
+    [1.0, 2.0, 3.0, nan]
+    """
+    there = np.isfinite(series.values) & (np.abs(series.values) < LARGEST_SAMPLE)
+    sums = np.concatenate([np.zeros(1), np.cumsum(np.where(there, series.values, 0.0))])
+    counts = np.concatenate([np.zeros(1), np.cumsum(there)])
+    last = np.arange(1, len(series) + 1)
+    first = np.maximum(last - steps, 0)
+    known = counts[last] - counts[first]
+    means = np.full(len(series), np.nan)
+    np.divide(sums[last] - sums[first], known, out=means, where=known > 0)
+    return replace(series, values=means)
 
 
 def _unit(series: Mapping[str, Series], name: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.analytics.episodes import LONGEST_GAP
 from trimtab.analytics.grouping import LOAD, AnomalyGroup, grouped
-from trimtab.analytics.joint_episodes import Together
+from trimtab.analytics.joint_episodes import LOAD_BEFORE, Together, trailing
 from trimtab.analytics.joint_watch import JointWatch
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.analytics.signal_watch import SignalWatch
@@ -29,6 +29,8 @@ SETTLE_SECONDS: Final = 600.0
 """Time after a change of the workload in which its own signals find their new level."""
 PRIMED_SAMPLES: Final = 2500
 """So many of the newest samples are gone through at first sight; seasons are read off those before."""
+BEFORE_STEPS: Final = 10
+"""Steps whose load says what is still held of it: memory, queues and caches follow it late."""
 _SLACK: Final = 0.5
 
 
@@ -187,7 +189,12 @@ class _Round:
         self, joint: JointWatch, signals: Mapping[str, Series], history: WorkloadHistory, *, first: bool
     ) -> tuple[list[Anomaly], list[Anomaly], list[Anomaly]]:
         """Run the new samples of all signals through their joint watch; what ended, goes on, and began of these."""
-        around = {LOAD: history.load, "replicas": history.replicas, "cpu size": history.cpu_size}
+        around = {
+            LOAD: history.load,
+            LOAD_BEFORE: trailing(history.load, BEFORE_STEPS),
+            "replicas": history.replicas,
+            "cpu size": history.cpu_size,
+        }
         given = Together(
             signals={name: one for name, one in signals.items() if name != LOAD},
             circumstances={name: one for name, one in around.items() if len(one)},
