@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.analytics.test_watch import same
 from trimtab.adapters.codec import decode, encode
 from trimtab.analytics.anomaly import Anomaly
-from trimtab.analytics.joint_episodes import Together
+from trimtab.analytics.joint_episodes import Together, trailing
 from trimtab.analytics.joint_watch import LATEST, JointWatch
 from trimtab.domain.choices import AnomalyKind, Sensitivity, Severity
 from trimtab.domain.objectives import Objective
@@ -220,6 +220,15 @@ def test_a_stored_state_goes_on() -> None:
     assert list(stored.take(together(MADE, LENGTH))) == list(kept.take(together(MADE, LENGTH)))
     assert same(stored, kept)
     assert len(encode(kept, JointWatch)) < 48 * 1024
+
+
+@pytest.mark.parametrize("absurd", [1e50, -1e99, np.inf, 1e300, np.nan])
+def test_means_of_the_load_forget_an_absurd_sample(absurd: float) -> None:
+    load = np.full(100, 100.0)
+    load[10] = absurd
+    means = trailing(Series(0.0, STEP, load), 10).values
+    assert means[:10].tolist() == [100.0] * 10
+    assert means[20:].tolist() == [100.0] * 80
 
 
 def test_samples_that_come_late_are_waited_for() -> None:

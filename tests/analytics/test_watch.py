@@ -130,7 +130,7 @@ def test_what_a_signal_shows_by_itself_takes_the_place_of_what_did_not_go_togeth
     state = look(given, LENGTH).state
     assert state.joint is not None
     joint = state.joint.copy()
-    joint.episode = JointEpisode("cpu/app", LENGTH * STEP, LENGTH * STEP, 1e-5, 1, 1, LENGTH * STEP)
+    joint.episode = JointEpisode("cpu/app", LENGTH * STEP, 1e-5, 1, 1, LENGTH * STEP)
     found = look(given, LENGTH + 1, replace(state, joint=joint))
     assert [(one.signal, one.kind) for one in found.active] == [("cpu/app", AnomalyKind.SPIKE)]
     assert found.new == found.active

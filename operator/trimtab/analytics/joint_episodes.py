@@ -20,6 +20,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_clock
 
 LOAD_BEFORE: Final = "load before"
+"""Circumstance that is not told of: what the load was in the minutes before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,6 @@ class JointEpisode:
     signal: str
     """The one that is told of: at the alarm the furthest from what goes with the load."""
     start: float
-    opened: float
     rate: float
     """Alarms a sample that are as strange by chance."""
     samples: int
@@ -119,14 +119,14 @@ def trailing(series: Series, steps: int) -> Series:
     >>> trailing(Series(0.0, 60.0, np.array([1.0, 3.0, np.nan, np.nan])), 2).values.tolist()
     [1.0, 2.0, 3.0, nan]
     """
-    there = np.isfinite(series.values) & (np.abs(series.values) < LARGEST_SAMPLE)
-    sums = np.concatenate([np.zeros(1), np.cumsum(np.where(there, series.values, 0.0))])
-    counts = np.concatenate([np.zeros(1), np.cumsum(there)])
-    last = np.arange(1, len(series) + 1)
-    first = np.maximum(last - steps, 0)
-    known = counts[last] - counts[first]
+    there = np.abs(series.values) < LARGEST_SAMPLE
+    values = np.where(there, series.values, 0.0)
+    sums, counts = np.zeros(len(series)), np.zeros(len(series))
+    for back in range(min(steps, len(series))):  # running sums would keep what is left of an absurd sample
+        sums[back:] += values[: len(series) - back]
+        counts[back:] += there[: len(series) - back]
     means = np.full(len(series), np.nan)
-    np.divide(sums[last] - sums[first], known, out=means, where=known > 0)
+    np.divide(sums, counts, out=means, where=counts > 0)
     return replace(series, values=means)
 
 

@@ -48,9 +48,9 @@ class JointWatch:
     How far each signal is from what goes with its load (``relations``) is scored by an isolation forest and by the
     largest of them (``joint_model``). Means of the score over about 4 and 17 samples alarm at the level that chance
     passes at their share of the stated rate (``tails``). Only samples that are usual one by one are looked at, and
-    only in circumstances that were seen before, as relations say nothing of others. After
-    a change of the workload, and after an anomaly that lasted 60 samples, what was found then is the new normal. A
-    signal without a sample for more than 20 steps is left out until the next model.
+    only in circumstances that were seen before, as relations say nothing of others. After a change of the workload,
+    and after an anomaly that lasted 60 samples, what was found then is the new normal. A signal without a sample for
+    more than 20 steps is left out until the next model.
     """
 
     step_seconds: float
@@ -266,7 +266,6 @@ class JointWatch:
         self.episode = JointEpisode(
             signal=self.model.signals[int(np.abs(away).argmax())],
             start=float(self.newest[-count, 0]),
-            opened=time,
             rate=rate,
             samples=count,
             active=count,
