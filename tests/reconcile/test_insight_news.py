@@ -92,7 +92,7 @@ def test_values_that_do_not_go_together_are_told_once(first: Assessment) -> None
     quiet = WatchState(60.0, joint=JointWatch.start(60.0, Sensitivity.MEDIUM))
     assert news(opened, quiet, None) == (together,)
     assert quiet.joint is not None
-    quiet.joint.episode = JointEpisode("cpu/app", 600.0, 900.0, 0.01, 6, 6, 900.0)
+    quiet.joint.episode = JointEpisode("cpu/app", 600.0, 0.01, 6, 6, 900.0)
     later = replace(together, evidence="2 where 1 goes, for longer")
     going_on = replace(found(first), watched=replace(watched, active=(later,), new=()))
     assert news(going_on, quiet, None) == ()
