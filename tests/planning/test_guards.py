@@ -100,6 +100,13 @@ TABLE: dict[str, tuple[GuardFacts, str]] = {
     "an objective without a value": (facts(unknown=("latency-p99",)), "data"),
     "another run is active": (facts(runs=(run(RunStatus(phase=Phase.SETTLING), name="checkout-0"),)), "activeRun"),
     "within the cooldown": (facts(runs=(ended(Phase.SUCCEEDED, NOW - 599),)), "cooldown"),
+    "no cooldown, ended within the round": (
+        facts(
+            spec=policy_spec(guardrails={"minHistory": "1m", "cooldown": "0s", "maxRunsPerDay": 2}),
+            runs=(ended(Phase.SUCCEEDED, NOW + 0.5),),
+        ),
+        "",
+    ),
     "after the cooldown": (facts(runs=(ended(Phase.SUCCEEDED, NOW - 600),)), ""),
     "too many runs today": (
         facts(runs=(ended(Phase.SUCCEEDED, NOW - 5000, "a"), ended(Phase.SUCCEEDED, NOW - 4000, "b"))),

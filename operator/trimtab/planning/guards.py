@@ -120,8 +120,8 @@ def _active(facts: GuardFacts) -> str:
 
 def _cooldown(facts: GuardFacts) -> str:
     ended = [end for run in facts.runs if run.name != facts.run_name and (end := acted_until(run)) is not None]
-    if not ended:
-        return ""
+    if not ended or facts.spec.guardrails.cooldown == 0.0:
+        return ""  # a run that ended in this very round may end after the round's now
     until = max(ended) + facts.spec.guardrails.cooldown
     if facts.now >= until:
         return ""
