@@ -9,11 +9,13 @@ from typing import Any, Literal
 import structlog
 
 from trimtab.adapters.kube import KubeClient, KubeError
+from trimtab.domain.naming import shortened
 from trimtab.domain.objects import Policy, Run
 from trimtab.domain.policy import GROUP, VERSION
 from trimtab.domain.status_types import format_time
 
 _LIMIT = 4096
+_NAME_CHARACTERS = 200
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -44,10 +46,10 @@ class Events:
                 await self._kube.merge_patch(f"{collection}/{posted.name}", update)
                 return
             await self._kube.create(collection, self._body(about, kind, reason, message, now, key))
-            self._remember(key, f"{about.name[:200]}.{key}")
+            self._remember(key, _name(about, key))
         except KubeError as error:
             if error.conflict:
-                self._remember(key, f"{about.name[:200]}.{key}")
+                self._remember(key, _name(about, key))
             elif error.not_found:
                 self._posted.pop(key, None)
             else:
@@ -63,7 +65,7 @@ class Events:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"namespace": about.namespace, "name": f"{about.name[:200]}.{key}"},
+            "metadata": {"namespace": about.namespace, "name": _name(about, key)},
             "involvedObject": {
                 "apiVersion": f"{GROUP}/{VERSION}",
                 "kind": "PerformancePolicy" if isinstance(about, Policy) else "OptimizationRun",
@@ -79,3 +81,7 @@ class Events:
             "lastTimestamp": format_time(now),
             "count": 1,
         }
+
+
+def _name(about: Policy | Run, key: str) -> str:
+    return f"{shortened(about.name, _NAME_CHARACTERS)}.{key}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from os.path import exists
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,8 @@ from typing import Any, Self
 import aiohttp
 from kubernetes.aio import client as aio_client
 from kubernetes.aio import config as aio_config
+
+from trimtab.adapters.fence import Fence, Outgoing, Purpose
 
 FIELD_MANAGER = "trimtab"
 TIMEOUT_SECONDS = 30.0
@@ -49,19 +52,44 @@ class KubeError(Exception):
         return self.status == 409
 
 
+class FencedError(KubeError):
+    """A fence let a write not pass: nothing was sent, and it comes again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(0, "Fenced", message)
+
+
+_LAST_CHECK: ContextVar[Callable[[], None] | None] = ContextVar("last_check", default=None)
+
+
+class _CheckedRequest(aiohttp.ClientRequest):
+    """Asks once more when it has its connection, for which it may have waited."""
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        """Raises what the check raises, with nothing sent."""
+        check = _LAST_CHECK.get()
+        if check is not None:
+            check()
+        return await super().send(conn)
+
+
 class KubeClient:
     """Requests to one API server; use as an async context manager."""
 
-    def __init__(self, api: aio_client.ApiClient) -> None:
+    def __init__(self, api: aio_client.ApiClient, fences: Sequence[Fence] = ()) -> None:
         self._api = api
+        self._fences = tuple(fences)
 
     @classmethod
-    async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
+    async def connect(
+        cls, kubeconfig: Path | None = None, context: str | None = None, *, fences: Sequence[Fence] = ()
+    ) -> Self:
         """A client from a kubeconfig, from the pod's service account, or from the default kubeconfig.
 
-        Raises KubeError when none of these is usable.
+        Every write asks all of the fences. Raises KubeError when no configuration is usable.
         """
         configuration = type.__call__(aio_client.Configuration)
+        configuration.client_session_kwargs = {"request_class": _CheckedRequest}
         try:
             if kubeconfig is None and _in_cluster():
                 aio_config.load_incluster_config(client_configuration=configuration)
@@ -74,7 +102,7 @@ class KubeClient:
         except (aio_config.ConfigException, OSError) as error:
             remedy = "give --kubeconfig FILE or set KUBECONFIG"
             raise KubeError(0, "NoConfig", f"no usable kubeconfig ({error}); {remedy}") from error
-        return cls(aio_client.ApiClient(configuration=configuration))
+        return cls(aio_client.ApiClient(configuration=configuration), fences)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,9 +124,15 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         body: object = None,
         content_type: str = "application/json",
+        purpose: Purpose = Purpose.RECORD,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> JsonObject:
-        """The JSON answer to one request; raises KubeError."""
+        """The JSON answer to one request; raises KubeError, FencedError when a fence does not let it pass."""
         headers = {"Accept": "application/json", "Content-Type": content_type}
+        check: Callable[[], None] | None = None
+        if method != "GET":
+            timeout_seconds, check = await self._admitted(Outgoing(method, path, purpose), timeout_seconds)
+        token = _LAST_CHECK.set(check)
         try:
             parts = await self._api.param_serialize(
                 method,
@@ -108,11 +142,13 @@ class KubeClient:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            answer = await self._api.call_api(*parts, _request_timeout=TIMEOUT_SECONDS)
+            answer = await self._api.call_api(*parts, _request_timeout=timeout_seconds)
             raw = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError, aio_client.ApiException) as error:
             text = f"{method} {path}: API server not reached: {error or type(error).__name__}"
             raise KubeError(0, "Unreachable", text) from error
+        finally:
+            _LAST_CHECK.reset(token)
         if 200 <= answer.status < 300:
             parsed: JsonObject = json.loads(raw) if raw else {}
             return parsed
@@ -135,11 +171,13 @@ class KubeClient:
             if not token:
                 return items
 
-    async def create(self, path: str, body: JsonObject) -> JsonObject:
+    async def create(self, path: str, body: JsonObject, purpose: Purpose = Purpose.RECORD) -> JsonObject:
         """Create an object under our field manager; raises KubeError."""
-        return await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body)
+        return await self.request("POST", path, query={"fieldManager": FIELD_MANAGER}, body=body, purpose=purpose)
 
-    async def json_patch(self, path: str, operations: Sequence[PatchOperation]) -> JsonObject:
+    async def json_patch(
+        self, path: str, operations: Sequence[PatchOperation], purpose: Purpose = Purpose.RECORD
+    ) -> JsonObject:
         """Apply a JSON Patch (RFC 6902) under our field manager; raises KubeError, 422 when a test fails."""
         return await self.request(
             "PATCH",
@@ -147,6 +185,7 @@ class KubeClient:
             query={"fieldManager": FIELD_MANAGER},
             body=list(operations),
             content_type="application/json-patch+json",
+            purpose=purpose,
         )
 
     async def merge_patch(self, path: str, body: JsonObject) -> JsonObject:
@@ -166,6 +205,17 @@ class KubeClient:
         except KubeError as error:
             if not error.not_found:
                 raise
+
+    async def _admitted(self, write: Outgoing, seconds: float) -> tuple[float, Callable[[], None]]:
+        """Seconds within which the write must be answered, and the last check before it. Raises FencedError."""
+        admissions = [await fence.admit(write) for fence in self._fences]
+
+        def check() -> None:
+            for admission in admissions:
+                admission.check()
+
+        check()  # the fences were asked one after another
+        return min([seconds, *(admission.seconds for admission in admissions)]), check
 
 
 def _in_cluster() -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from trimtab.adapters.fence import Purpose
 from trimtab.adapters.kube import JsonObject, KubeClient
+from trimtab.domain.naming import policy_label
 from trimtab.domain.objects import Policy, Run, parse_policy, parse_run
 from trimtab.domain.policy import GROUP, VERSION
 from trimtab.domain.status_types import StatusModel
@@ -66,7 +68,7 @@ class Resources:
             "metadata": {
                 "namespace": policy.namespace,
                 "name": name,
-                "labels": {RUN_POLICY_LABEL: policy.name[:63]},
+                "labels": {RUN_POLICY_LABEL: policy_label(policy.name)},
                 "ownerReferences": [
                     {
                         "apiVersion": f"{GROUP}/{VERSION}",
@@ -78,7 +80,7 @@ class Resources:
             },
             "spec": spec,
         }
-        return parse_run(await self._kube.create(path(RUNS, policy.namespace), body))
+        return parse_run(await self._kube.create(path(RUNS, policy.namespace), body, Purpose.START))
 
     async def delete_run(self, run: Run) -> None:
         """Delete a run; raises KubeError."""

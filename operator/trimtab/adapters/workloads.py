@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
 
+from trimtab.adapters.fence import Purpose
 from trimtab.adapters.kube import JsonObject, KubeClient, KubeError, PatchOperation
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import FieldOwner, Workload
@@ -80,21 +81,23 @@ class Workloads:
         """Name of the HPA that targets a workload right now, if any; raises KubeError."""
         return (await self._autoscalers(namespace)).get((namespace, kind, name))
 
-    async def scale(self, workload: Workload, replicas: int) -> None:
+    async def scale(self, workload: Workload, replicas: int, purpose: Purpose) -> None:
         """Set replicas through ``/scale``; raises KubeError, 422 when uid or replicas are not what was seen."""
         operations: list[PatchOperation] = [
             {"op": "test", "path": "/metadata/uid", "value": workload.uid},
             {"op": "test", "path": "/spec/replicas", "value": workload.replicas},
             {"op": "replace", "path": "/spec/replicas", "value": replicas},
         ]
-        await self._kube.json_patch(path(workload.kind, workload.namespace, workload.name, "scale"), operations)
+        await self._kube.json_patch(
+            path(workload.kind, workload.namespace, workload.name, "scale"), operations, purpose
+        )
 
-    async def resize(self, workload: Workload, sizes: Iterable[ContainerSize]) -> None:
+    async def resize(self, workload: Workload, sizes: Iterable[ContainerSize], purpose: Purpose) -> None:
         """Set resources of containers in the template; raises KubeError, 422 when what was seen has changed."""
         operations: list[PatchOperation] = [{"op": "test", "path": "/metadata/uid", "value": workload.uid}]
         for size in sizes:
             operations.extend(resize_operations(workload, size))
-        await self._kube.json_patch(path(workload.kind, workload.namespace, workload.name), operations)
+        await self._kube.json_patch(path(workload.kind, workload.namespace, workload.name), operations, purpose)
 
     async def _autoscalers(self, namespace: str) -> dict[TargetKey, str]:
         found: dict[TargetKey, str] = {}

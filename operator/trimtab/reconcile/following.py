@@ -9,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from trimtab.adapters.fence import Purpose
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.resources import RESUMED_ANNOTATION
 from trimtab.analytics.quality import DataProblem
@@ -215,7 +216,7 @@ async def _step(services: Services, situation: Situation, remembered: Remembered
             remembered.status = before
             _log.info("step not made", policy=policy.name, namespace=policy.namespace, why=why_not)
             return False
-        await services.workloads.scale(workload, decision.replicas)
+        await services.workloads.scale(workload, decision.replicas, Purpose.CHANGE)
     except KubeError as error:
         if not (error.conflict or error.status in (403, 404, 422)):
             raise

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 from typing import Final
 
 import structlog
 
+from trimtab.adapters.fence import Purpose
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.choices import Mode, TargetKind
+from trimtab.domain.naming import run_name
 from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec, Trigger
@@ -70,11 +71,28 @@ async def make(services: Services, situation: Situation, proposal: Proposal | No
     if why_not := blocked(guards):
         _log.debug("plan held", policy=situation.policy.name, why=why_not)
         return None
-    name = f"{situation.policy.name[:50]}-{secrets.token_hex(3)}"
-    spec = {"policyRef": {"name": situation.policy.name}, "trigger": proposal.trigger.value}
-    run = await services.resources.create_run(situation.policy, name, spec)
+    return await _made(services, situation, proposal)
+
+
+async def _made(services: Services, situation: Situation, proposal: Proposal) -> Run:
+    """The run of a proposal: made now, or there already, as when another operator or an earlier life made it."""
+    policy = situation.policy
+    after = next((run.uid for run in reversed(situation.runs) if run.finished), "")
+    while True:
+        name = run_name(policy.name, policy.uid, proposal.plan.hash, after)
+        spec = {"policyRef": {"name": policy.name}, "trigger": proposal.trigger.value}
+        try:
+            run = await services.resources.create_run(policy, name, spec)
+            break
+        except KubeError as error:
+            if not error.conflict:
+                raise
+        there = await services.resources.run(policy.namespace, name)
+        if there.policy_name == policy.name and all(run.uid != there.uid for run in situation.runs):
+            return there
+        after = there.uid  # a run that has ended, or a stranger's, has the name: the next one comes after it
     message = f"run {name} made: {proposal.plan.reason}"
-    await services.events.post(situation.policy, "Normal", "RunCreated", message, services.clock())
+    await services.events.post(policy, "Normal", "RunCreated", message, services.clock())
     return run
 
 
@@ -200,10 +218,11 @@ async def _do(services: Services, facts: RunFacts, step: Step) -> bool:
         case Write():
             assert facts.workload is not None, "a write is only asked for on a live workload"
             replicas = fields.replicas_of(step.changes)
+            purpose = Purpose.UNDO if step.undo else Purpose.CHANGE
             if replicas is not None:
-                await services.workloads.scale(facts.workload, replicas)
+                await services.workloads.scale(facts.workload, replicas, purpose)
             elif sizes := fields.sizes_of(facts.workload, step.changes):
-                await services.workloads.resize(facts.workload, sizes)
+                await services.workloads.resize(facts.workload, sizes, purpose)
             what = fields.describe(step.changes)
             _log.info("undone" if step.undo else "applied", run=run.name, namespace=run.namespace, change=what)
             services.telemetry.wrote(run.namespace, "undo" if step.undo else "apply")
