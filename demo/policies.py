@@ -44,7 +44,15 @@ def policy(name: str, strategy: str, history_seconds: float, *, mode: str = "Aut
             **spec,
             "analysis": {"interval": "2s", "history": f"{history_seconds:.0f}s"},
             "validation": validation,
-            "guardrails": {"minHistory": "1m", "maxDataAge": "15s", "cooldown": "10m", "maxStepPercent": 50},
+            "guardrails": {
+                "minHistory": "1m",
+                "minHistoryToShrink": "1m",
+                "minHistoryToShrinkMemory": "1m",
+                "maxDataAge": "15s",
+                "cooldown": "10m",
+                "maxStepPercent": 50,
+                "maxRolloutsPerDay": 100,
+            },
         },
     }
 

@@ -74,7 +74,14 @@ def policy(name: str = "web", *, target: str | None = None, kind: str = "Deploym
         "analysis": {"interval": "2s", "history": "10m"},
         "forecast": {"model": "None", "horizon": "20s"},
         "validation": {"settle": "2s", "interval": "4s", "duration": "16s", "failureLimit": 1},
-        "guardrails": {"cooldown": "0s", "minHistory": "10s", "maxDataAge": "20s"},
+        "guardrails": {
+            "cooldown": "0s",
+            "minHistory": "10s",
+            "maxDataAge": "20s",
+            "maxRolloutsPerDay": 100,
+            "minHistoryToShrink": "10s",
+            "minHistoryToShrinkMemory": "10s",
+        },
     }
     merged = {name: {**base[name], **value} if name in _MERGED else value for name, value in spec.items()}
     body = {**base, **merged}

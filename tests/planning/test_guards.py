@@ -12,6 +12,7 @@ from tests.planning.building import (
     KUBECTL,
     REPLICAS_4_TO_6,
     RESOURCES,
+    change,
     plan,
     policy,
     policy_spec,
@@ -19,6 +20,7 @@ from tests.planning.building import (
     workload,
 )
 from trimtab.analytics.quality import DataProblem, Quality
+from trimtab.domain.choices import Mode
 from trimtab.domain.objects import FieldOwner, Run
 from trimtab.domain.run import Phase, Trigger
 from trimtab.domain.run_status import Applied, RunStatus, TimelineEntry
@@ -27,6 +29,7 @@ from trimtab.planning.guards import GuardFacts, ask, conflicts
 from trimtab.planning.holding import newer_value, released, written_back
 from trimtab.planning.lifecycle import blocked
 from trimtab.planning.ownership import OwnerKind, claim, owner_kind
+from trimtab.planning.rightsizing import Usage
 
 GOOD = Quality(None, "fine", 1.0, 600.0, 0.0)
 ARGO = FieldOwner("argocd-controller", "Apply", "", "2026-01-02T00:00:00Z")
@@ -52,6 +55,13 @@ def ended(phase: Phase, at: float, name: str = "checkout-0") -> Run:
     return run(RunStatus(phase=phase, plan=plan(), applied=record, timeline=timeline), name=name, uid=name)
 
 
+def rolled(at: float, phase: Phase = Phase.SUCCEEDED, **changed: Any) -> Run:
+    """A run that changed CPU, began at ``at`` and has ended."""
+    found = ended(phase, at + 60, "rolled")
+    status = found.status.model_copy(update={"plan": plan(CPU_UP)})
+    return run(status, name="rolled", uid="rolled", **changed)
+
+
 def facts(**changed: Any) -> GuardFacts:
     given: dict[str, Any] = {
         "policy": policy(),
@@ -71,6 +81,12 @@ def facts(**changed: Any) -> GuardFacts:
     return GuardFacts(**{**given, **changed})
 
 
+WELL = {"minHistory": "1m", "cooldown": "10m", "maxRunsPerDay": 2}
+ROLLS_TWICE = policy_spec(guardrails={**WELL, "maxRolloutsPerDay": 2})
+LONG = policy_spec(guardrails=WELL, analysis={"interval": "60s", "history": "168h"})
+A_DAY = Quality(None, "fine", 1.0, 86_400.0, 0.0)
+REPLICAS_DOWN = change("spec.replicas", "4", "3")
+MEMORY_DOWN = change("resources.requests.memory", "512Mi", "256Mi", "app")
 HELD = PolicyStatus(hold=Hold(field="spec.replicas", value="9", manager="kubectl", since=1.0, generation=1))
 STALE = Quality(DataProblem.STALE, "The newest sample is 6m old; the limit is 5m.", 360.0, 600.0, 0.0)
 
@@ -112,6 +128,41 @@ TABLE: dict[str, tuple[GuardFacts, str]] = {
         facts(runs=(ended(Phase.SUCCEEDED, NOW - 5000, "a"), ended(Phase.SUCCEEDED, NOW - 4000, "b"))),
         "maxRunsPerDay",
     ),
+    "a rollout, and there was one today": (facts(runs=(rolled(NOW - 700),), changes=(CPU_UP,)), "maxRolloutsPerDay"),
+    "a rollout that a person asks for": (
+        facts(runs=(rolled(NOW - 700),), changes=(CPU_UP,), trigger=Trigger.MANUAL),
+        "",
+    ),
+    "a rollout, and a person's was today": (
+        facts(runs=(rolled(NOW - 700, spec={"trigger": "Manual"}),), changes=(CPU_UP,)),
+        "maxRolloutsPerDay",
+    ),
+    "a rollout, and one today was refused before its write": (
+        facts(runs=(rolled(NOW - 700, Phase.REJECTED),), changes=(CPU_UP,)),
+        "",
+    ),
+    "replicas, and there was a rollout today": (facts(runs=(rolled(NOW - 700),)), ""),
+    "a rollout, and one of replicas today": (facts(runs=(ended(Phase.SUCCEEDED, NOW - 700),), changes=(CPU_UP,)), ""),
+    "a rollout a day later": (facts(runs=(rolled(NOW - 86_400),), changes=(CPU_UP,), now=NOW + 60), ""),
+    "the second of two rollouts a day": (facts(spec=ROLLS_TWICE, runs=(rolled(NOW - 700),), changes=(CPU_UP,)), ""),
+    "lowered by Auto after an hour": (facts(spec=LONG, changes=(REPLICAS_DOWN,)), "minHistoryToShrink"),
+    "raised by Auto after an hour": (facts(spec=LONG), ""),
+    "lowered by Auto after a day": (facts(spec=LONG, changes=(REPLICAS_DOWN,), quality=A_DAY), ""),
+    "memory lowered by Auto after a day": (
+        facts(spec=LONG, changes=(MEMORY_DOWN,), quality=A_DAY, usage={"app": Usage(0.1, 1e8, 86_400.0)}),
+        "minHistoryToShrink",
+    ),
+    "memory lowered by Auto after a week": (
+        facts(spec=LONG, changes=(MEMORY_DOWN,), quality=A_DAY, usage={"app": Usage(0.1, 1e8, 7 * 86_400.0)}),
+        "",
+    ),
+    "memory of which nothing is known": (facts(spec=LONG, changes=(MEMORY_DOWN,), quality=A_DAY), "minHistoryToShrink"),
+    "lowered once a person has approved": (
+        facts(spec=LONG.model_copy(update={"mode": Mode.APPROVE}), changes=(REPLICAS_DOWN,)),
+        "",
+    ),
+    "lowered as a person asks": (facts(spec=LONG, changes=(REPLICAS_DOWN,), trigger=Trigger.MANUAL), ""),
+    "lowered after all of a short history": (facts(changes=(REPLICAS_DOWN,)), ""),
     "undone before": (facts(runs=(ended(Phase.ROLLED_BACK, NOW - 700),)), "undoneBefore"),
     "undone long before": (facts(runs=(ended(Phase.ROLLED_BACK, NOW - 1300),)), ""),
     "the other way was undone": (
@@ -136,6 +187,20 @@ def test_a_guard_that_fails_says_no() -> None:
 
     results = ask(facts(), [("broken", broken)])
     assert "broken: could not be answered: ZeroDivisionError: oops" in blocked(results)
+
+
+def test_a_rollout_too_many_says_when_the_next_may_begin() -> None:
+    message = blocked(ask(facts(runs=(rolled(0.0),), changes=(CPU_UP,))))
+    assert message == (
+        "maxRolloutsPerDay: 1 rollouts in the last 24 h; at most 1 may begin, so the next not before"
+        " 1970-01-02T00:00:00Z"
+    )
+
+
+def test_what_is_lowered_too_early_says_when_it_may_be() -> None:
+    message = blocked(ask(facts(spec=LONG, changes=(REPLICAS_DOWN,), now=NOW)))
+    assert "spec.replicas is lowered after 24h of history (minHistoryToShrink); 11m1s are known" in message
+    assert "not before 1970-01-02T02:35:39Z" in message
 
 
 def test_a_conflict_names_owner_and_remedy() -> None:

@@ -14,6 +14,7 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import RequestedChange, Trigger
 from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import parse_quantity
+from trimtab.planning import changes as fields
 from trimtab.planning.options import Demand, PlanInputs
 from trimtab.planning.plans import Proposal, propose, requested
 from trimtab.planning.rightsizing import Usage
@@ -117,6 +118,64 @@ def test_memory_above_its_request_is_raised_whatever_it_costs() -> None:
     assert isinstance(result, Proposal)
     assert "300Mi" in result.plan.reason
     assert result.trigger is Trigger.OBJECTIVE
+
+
+def test_cpu_and_memory_change_in_one_rollout() -> None:
+    usage = {"app": Usage(cpu_p95_cores=0.2, memory_peak_bytes=100 * MIB, memory_seconds=600.0)}
+    changes = planned(propose(inputs(VERTICAL, peak=100, usage=usage)))
+    assert changes["resources.requests.cpu"] == "500m>300m"
+    assert changes["resources.requests.memory"] == "256Mi>128Mi"
+
+
+def test_memory_that_is_not_known_for_long_is_left_while_cpu_shrinks() -> None:
+    usage = {"app": Usage(cpu_p95_cores=0.2, memory_peak_bytes=100 * MIB, memory_seconds=60.0)}
+    changes = planned(propose(inputs(VERTICAL, peak=100, usage=usage)))
+    assert changes["resources.requests.cpu"] == "500m>300m"
+    assert "resources.requests.memory" not in changes
+
+
+def test_help_does_not_wait_for_the_history_that_shrinking_needs() -> None:
+    # 288 requests/s are needed and 141 carried: three of a core are cheapest, but would lower the count
+    fewer = policy_spec(
+        horizontal={"minReplicas": 1, "maxReplicas": 4, "follow": False},
+        vertical={},
+        guardrails={"minHistory": "1m", "maxStepPercent": 300},
+    )
+    capacity: dict[str, Any] = {"capacity_of": lambda cores: 100 * cores**1.5}
+    result = propose(inputs(fewer, peak=250, **capacity))
+    assert planned(result)["spec.replicas"] == "4>3"
+    young = propose(inputs(fewer, peak=250, load_seconds=60.0, **capacity))
+    assert isinstance(young, Proposal)
+    assert young.trigger is Trigger.FORECAST
+    assert not any(fields.lowers(change) for change in young.plan.changes)
+
+
+def test_a_plan_prices_its_restarts() -> None:
+    result = propose(inputs(VERTICAL, peak=100, startup_seconds=90.0))
+    assert isinstance(result, Proposal)
+    # 4 pods of 300m and 256Mi, 90 s each, at OpenCost's prices
+    once = 4 * 90 / 3600 * (0.3 * 0.031611 + 0.25 * 0.004237)
+    assert result.plan.predicted.cost is not None
+    assert float(result.plan.predicted.cost.restarts) == pytest.approx(once, rel=1e-2)
+    assert result.plan.evidence["restarts"].endswith("USD once: 4 pods that start in 1m30s")
+
+
+def test_replicas_alone_restart_nothing() -> None:
+    result = propose(inputs(HORIZONTAL, peak=60, startup_seconds=90.0))
+    assert isinstance(result, Proposal)
+    assert result.plan.predicted.cost is not None
+    assert result.plan.predicted.cost.restarts == ""
+
+
+@pytest.mark.parametrize(("rollouts", "pays"), [(1, True), (24, True), (400, False)])
+def test_a_saving_that_does_not_pay_its_restarts_is_no_plan(rollouts: int, pays: bool) -> None:
+    """38 % are saved; pods that start in two minutes cost 0.1, 3 or 60 % of the time between two rollouts."""
+    often = policy_spec(horizontal=None, vertical={}, guardrails={"minHistory": "1m", "maxRolloutsPerDay": rollouts})
+    result = propose(inputs(often, peak=100, startup_seconds=120.0))
+    assert isinstance(result, Proposal) is pays
+    if isinstance(result, NoPlan):
+        assert "restarts cost" in result.reason
+        assert "400 rollouts a day (guardrails.maxRolloutsPerDay)" in result.reason
 
 
 REFUSALS = {

@@ -116,10 +116,19 @@ class Guardrails(SpecModel):
     """Largest change of any value in one run, in percent of the present value."""
     max_runs_per_day: int = Field(24, ge=1, le=10_000)
     """Runs that may act in 24 hours."""
+    max_rollouts_per_day: int = Field(1, ge=1, le=1000)
+    """Rollouts that the operator may begin in 24 hours: runs that change container resources, CPU and memory in one. An
+    undo is none; a person's own runs count, but do not wait. A plan must save more in 24h divided by this than its
+    restarts cost."""
     max_data_age: Duration = Field("5m", validate_default=True, ge=1, le=86400)
     """Older newest samples start no change."""
     min_history: Duration = Field("1h", validate_default=True, ge=1, le=30 * 86400)
     """Less history than this starts no run."""
+    min_history_to_shrink: Duration = Field("24h", validate_default=True, ge=1, le=30 * 86400)
+    """Less history of the load than this, or than analysis.history where that is shorter, lowers nothing in mode Auto.
+    Following goes by the demand and a person's run by the person: neither waits for it."""
+    min_history_to_shrink_memory: Duration = Field("168h", validate_default=True, ge=1, le=30 * 86400)
+    """As minHistoryToShrink, for a container's memory and the history of what it used."""
     on_stale_data: OnStaleData = OnStaleData.HOLD
     """Hold: stale or missing metrics change nothing."""
     on_field_conflict: OnFieldConflict = OnFieldConflict.STOP

@@ -46,7 +46,9 @@ class PredictedCost(StatusModel):
     to: Number
     """Cost a month under the plan."""
     currency: Number
-    """Currency of both."""
+    """Currency of all."""
+    restarts: Number = ""
+    """Cost of the pods that start beside those they replace, once; empty where no pod is replaced."""
 
 
 class Predicted(StatusModel):

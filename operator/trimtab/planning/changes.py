@@ -69,6 +69,20 @@ def seen(workload: Workload, change: FieldChange) -> Seen:
     return Seen.BEFORE if same(live, change.from_) else Seen.OTHER
 
 
+def lowers(change: FieldChange) -> bool:
+    """Whether a change makes a value less; an amount that is not set is compared with nothing.
+
+    >>> lowers(FieldChange(path="spec.replicas", **{"from": "6"}, to="4"))
+    True
+    """
+    return bool(change.from_ and change.to) and amount(change.to) < amount(change.from_)
+
+
+def rolls(changes: Iterable[FieldChange]) -> bool:
+    """Whether the changes touch the pod template, so that every pod is replaced."""
+    return any(change.path.startswith(_RESOURCES) for change in changes)
+
+
 def reversed_changes(changes: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
     """The changes that undo these."""
     return tuple(change.model_copy(update={"from_": change.to, "to": change.from_}) for change in changes)

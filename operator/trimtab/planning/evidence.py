@@ -117,10 +117,11 @@ def usage_of(spec: PolicySpec, history: WorkloadHistory, now: float) -> dict[str
             a_pod = cpu.values / np.maximum(on_grid(cpu, history.replicas), 1.0)
             a_pod = a_pod[np.isfinite(a_pod)]
             cpu_p95 = float(np.quantile(a_pod, 0.95)) if a_pod.size else math.nan
-        peak = math.nan
+        peak, known = math.nan, 0.0
         if memory is not None:
             peak = float(np.nanmax(memory.values))
-        found[name] = Usage(cpu_p95, peak)
+            known = now - float(memory.times[np.isfinite(memory.values)][0]) + memory.step_seconds
+        found[name] = Usage(cpu_p95, peak, known)
     return found
 
 

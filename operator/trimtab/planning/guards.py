@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from trimtab.analytics.quality import Quality
+from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, Trigger
@@ -15,6 +16,8 @@ from trimtab.domain.status_types import format_time
 from trimtab.domain.units import format_duration
 from trimtab.planning import changes as fields
 from trimtab.planning.ownership import claim
+from trimtab.planning.rightsizing import Usage
+from trimtab.planning.shrinking import why_not_lowered
 
 _DAY: Final = 86400.0
 _BACKOFF_LIMIT: Final = 6
@@ -43,6 +46,8 @@ class GuardFacts:
     rival: str
     """An older policy on the same workload, if any."""
     now: float
+    usage: Mapping[str, Usage] = field(default_factory=dict)
+    """What each container used, and how far back that is known."""
     applying: bool = False
     """The run has begun to write, so that a rollout under way is its own."""
 
@@ -134,6 +139,30 @@ def _runs_a_day(facts: GuardFacts) -> str:
     return f"{len(acted)} runs acted in the last 24 h; at most {limit} may" if len(acted) >= limit else ""
 
 
+def _rollouts_a_day(facts: GuardFacts) -> str:
+    """A rollout restarts every pod: the operator begins so many a day. A person's count, and do not wait."""
+    if facts.trigger is Trigger.MANUAL or not fields.rolls(facts.changes):
+        return ""
+    times = sorted(
+        run.status.applied.at
+        for run in facts.runs
+        if run.name != facts.run_name and run.status.applied is not None and _rolled(run, facts.now)
+    )
+    limit = facts.spec.guardrails.max_rollouts_per_day
+    if len(times) < limit:
+        return ""
+    until = format_time(times[-limit] + _DAY)
+    return f"{len(times)} rollouts in the last 24 h; at most {limit} may begin, so the next not before {until}"
+
+
+def _history_to_shrink(facts: GuardFacts) -> str:
+    """What Auto lowers by itself it lowers after a day, and memory after a week."""
+    if facts.spec.mode is not Mode.AUTO or facts.trigger is Trigger.MANUAL or facts.quality is None:
+        return ""
+    known = facts.quality.span_seconds + facts.quality.age_seconds + facts.spec.analysis.interval
+    return why_not_lowered(facts.spec, facts.changes, known, facts.usage, facts.now)
+
+
 def _not_again(facts: GuardFacts) -> str:
     """What was undone is not tried again at once: each time doubles the wait."""
     if facts.trigger is Trigger.MANUAL or not facts.changes:
@@ -151,6 +180,13 @@ def _not_again(facts: GuardFacts) -> str:
 def acted_within_a_day(run: Run, now: float) -> bool:
     """Whether a run touched its workload in the last 24 hours."""
     return run.status.applied is not None and now - run.status.applied.at < _DAY
+
+
+def _rolled(run: Run, now: float) -> bool:
+    """Whether a run replaced pods in the last 24 hours, or began to; one that was refused before its write did not."""
+    plan = run.status.plan
+    refused = run.phase is Phase.REJECTED
+    return plan is not None and not refused and fields.rolls(plan.changes) and acted_within_a_day(run, now)
 
 
 def acted_until(run: Run) -> float | None:
@@ -185,5 +221,7 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("activeRun", _active),
     ("cooldown", _cooldown),
     ("maxRunsPerDay", _runs_a_day),
+    ("maxRolloutsPerDay", _rollouts_a_day),
+    ("minHistoryToShrink", _history_to_shrink),
     ("undoneBefore", _not_again),
 )

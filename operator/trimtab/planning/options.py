@@ -19,6 +19,7 @@ from trimtab.domain.status import ContainerSize, OperatingPoint
 from trimtab.planning import changes as fields
 from trimtab.planning.performance_model import PerformanceCurve
 from trimtab.planning.rightsizing import SizeCandidate, Usage, candidates, size_of
+from trimtab.planning.shrinking import young_memory
 from trimtab.planning.strategies import Strategy
 
 HOURS_A_MONTH: Final = 730.0
@@ -55,6 +56,10 @@ class PlanInputs:
     curves: Mapping[str, PerformanceCurve]
     usage: dict[str, Usage]
     breached: tuple[str, ...]
+    load_seconds: float = math.inf
+    """How far back the load is known."""
+    startup_seconds: float = 0.0
+    """Time that a pod takes to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,15 @@ class Option:
     size: SizeCandidate
     capacity: float
     monthly: float
+    restarts: float = 0.0
+    """Cost, once, of the pods that start beside those they replace; 0 where no pod is replaced."""
+    restarts_monthly: float = 0.0
+    """Cost a month of doing so as often as the policy allows."""
+
+    @property
+    def weighed(self) -> float:
+        """Cost a month with its restarts, by which options are compared."""
+        return self.monthly + self.restarts_monthly
 
 
 def follows(horizontal: Horizontal | None) -> bool:
@@ -93,6 +107,7 @@ def options(inputs: PlanInputs, need: float, step: float) -> list[Option]:
         inputs.usage,
         memory_margin=inputs.strategy.memory_margin,
         max_step=min(step, 0.99) if math.isfinite(step) else 0.99,
+        keep_memory=young_memory(spec, inputs.usage),
     )
     carried = inputs.capacity_of(np.array([size.cpu_size for size in sizes]))
     found = [_option(inputs, workload.replicas, sizes[0], float(carried[0]))]
@@ -124,7 +139,27 @@ def option(inputs: PlanInputs, replicas: int, containers: tuple[ContainerSize, .
 
 def _option(inputs: PlanInputs, replicas: int, size: SizeCandidate, capacity: float) -> Option:
     average = _average_count(inputs, capacity, replicas)
-    return Option(replicas, size, capacity, monthly_cost(inputs.spec, average, size.cpu_cores, size.memory_bytes))
+    monthly = monthly_cost(inputs.spec, average, size.cpu_cores, size.memory_bytes)
+    restarts = restarts_cost(inputs, size)
+    a_month = HOURS_A_MONTH / 24 * inputs.spec.guardrails.max_rollouts_per_day
+    return Option(replicas, size, capacity, monthly, restarts, restarts * a_month)
+
+
+def restarts_cost(inputs: PlanInputs, size: SizeCandidate) -> float:
+    """Cost of a rollout to this size: while a new pod starts, the one that it replaces is paid for as well."""
+    if size.containers == inputs.workload.containers:
+        return 0.0
+    hours = inputs.startup_seconds / 3600
+    pod_hour = monthly_cost(inputs.spec, 1, size.cpu_cores, size.memory_bytes) / HOURS_A_MONTH
+    return inputs.workload.replicas * hours * pod_hour
+
+
+def grows_only(inputs: PlanInputs, choice: Option) -> bool:
+    """Whether an option lowers nothing that a plan would write."""
+    return not any(
+        fields.lowers(change) and not (change.path == fields.REPLICAS and follows(inputs.spec.horizontal))
+        for change in changes_to(inputs.workload, choice)
+    )
 
 
 def _average_count(inputs: PlanInputs, capacity: float, replicas: int) -> float:
@@ -137,9 +172,9 @@ def _average_count(inputs: PlanInputs, capacity: float, replicas: int) -> float:
 
 
 def cheapest(options: list[Option], need: float) -> Option | None:
-    """The cheapest that carries the demand; of equal ones the nearest to the present (which comes first)."""
+    """The cheapest that carries the demand, restarts paid; of equal ones the nearest to the present (the first)."""
     able = [choice for choice in options if choice.replicas * choice.capacity >= need]
-    return min(able, key=lambda choice: round(choice.monthly, 2), default=None)
+    return min(able, key=lambda choice: round(choice.weighed, 2), default=None)
 
 
 def changes_to(workload: Workload, chosen: Option) -> tuple[FieldChange, ...]:

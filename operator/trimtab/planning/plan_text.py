@@ -6,7 +6,7 @@ import math
 
 from trimtab.domain.run import Trigger
 from trimtab.domain.status_types import format_time
-from trimtab.domain.units import format_cpu, format_memory, format_number
+from trimtab.domain.units import format_cpu, format_duration, format_memory, format_number
 from trimtab.planning import changes as fields
 from trimtab.planning.options import Option, PlanInputs, changes_to
 
@@ -21,6 +21,9 @@ def evidence(inputs: PlanInputs, present: Option, chosen: Option) -> dict[str, s
         "capacitySource": inputs.capacity_source,
         "headroomPercent": format_number(inputs.strategy.headroom * 100),
     }
+    if chosen.restarts:
+        pods = f"{inputs.workload.replicas} pods that start in {format_duration(inputs.startup_seconds, to=1)}"
+        evidence["restarts"] = f"{format_number(chosen.restarts)} {inputs.spec.cost.currency} once: {pods}"
     for name, used in inputs.usage.items():
         if math.isfinite(used.cpu_p95_cores):
             evidence[f"cpuP95/{name}"] = format_cpu(used.cpu_p95_cores)
@@ -46,11 +49,18 @@ def reason_for(inputs: PlanInputs, present: Option, chosen: Option, trigger: Tri
             return f"{peak} needs more than {carries} carry with {inputs.strategy.headroom:.0%} headroom: {what}"
 
 
-def well_reason(inputs: PlanInputs, need: float, present: Option) -> str:
+def well_reason(inputs: PlanInputs, need: float, present: Option, best: Option) -> str:
+    """Why the present stays; ``best`` is what would cost least if restarts cost nothing."""
     unit = f" {inputs.demand.unit}" if inputs.demand.unit else ""
     carries = f"{present.replicas} × {format_number(present.capacity)}{unit}"
     least = f"{inputs.strategy.min_saving:.0%}"
-    return f"well as it is: {carries} carry the {format_number(need)}{unit} needed, and nothing saves {least} or more"
+    well = f"well as it is: {carries} carry the {format_number(need)}{unit} needed"
+    if present.monthly and 1 - best.monthly / present.monthly >= inputs.strategy.min_saving:
+        what, currency = fields.describe(changes_to(inputs.workload, best)), inputs.spec.cost.currency
+        saved, spent = present.monthly - best.monthly, best.restarts_monthly
+        often = f"{inputs.spec.guardrails.max_rollouts_per_day} rollouts a day (guardrails.maxRolloutsPerDay)"
+        return f"{well}; {what} saves {saved:.2f} {currency} a month, and restarts cost {spent:.2f} at {often}"
+    return f"{well}, and nothing saves {least} or more"
 
 
 def full_reason(inputs: PlanInputs, need: float, present: Option) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import RequestedChange, Trigger
@@ -15,9 +16,10 @@ from trimtab.domain.run_status import FieldChange, GuardResult, Plan, Predicted,
 from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import format_cpu, format_memory, format_number
 from trimtab.planning import changes as fields
-from trimtab.planning.options import Option, PlanInputs, changes_to, cheapest, follows, option, options
+from trimtab.planning.options import Option, PlanInputs, changes_to, cheapest, follows, grows_only, option, options
 from trimtab.planning.plan_text import evidence, full_reason, reason_for, well_reason
 from trimtab.planning.rightsizing import memory_short
+from trimtab.planning.shrinking import history_to_shrink, too_young
 from trimtab.planning.steps import NoPlan
 
 _Z90: Final = 1.645
@@ -50,21 +52,24 @@ def propose(inputs: PlanInputs) -> Proposal | NoPlan:
     tight = memory_short(workload.containers, spec.vertical, inputs.usage)
     if tight:
         bounded = [one for one in bounded if one.size.memory_bytes > present.size.memory_bytes] or bounded
-    chosen = cheapest(bounded, need)
     short = bool(tight) or present.replicas * present.capacity < need
+    if short and spec.mode is Mode.AUTO and too_young(inputs.load_seconds, history_to_shrink(spec)):
+        bounded = [one for one in bounded if grows_only(inputs, one)] or bounded  # help must not wait for history
+    chosen = cheapest(bounded, need)
     if chosen is None:
         chosen = max(bounded, key=lambda choice: (choice.replicas * choice.capacity, -choice.monthly))
         if not short or chosen.replicas * chosen.capacity <= present.replicas * present.capacity * 1.01:
             return NoPlan(full_reason(inputs, need, present), final=False)
-    saving = 1 - chosen.monthly / present.monthly if present.monthly else 0.0
+    saving = 1 - chosen.weighed / present.monthly if present.monthly else 0.0
     if not short and saving < inputs.strategy.min_saving:
-        return NoPlan(well_reason(inputs, need, present), final=False)
+        best = min(bounded, key=lambda one: (one.replicas * one.capacity < need, one.monthly))
+        return NoPlan(well_reason(inputs, need, present, best), final=False)
     trigger = Trigger.COST if not short else Trigger.OBJECTIVE if inputs.breached or tight else Trigger.FORECAST
     wanted = cheapest(options(inputs, need, math.inf), need)
     guard = _step_guard(spec, chosen, wanted)
     changes = changes_to(workload, chosen)
     if not changes:
-        return NoPlan(well_reason(inputs, need, present), final=False)
+        return NoPlan(well_reason(inputs, need, present, chosen), final=False)
     reason = f"{tight}: {fields.describe(changes)}" if tight else reason_for(inputs, present, chosen, trigger)
     return _proposal(inputs, changes, chosen, present, trigger, reason, guard)
 
@@ -120,7 +125,10 @@ def _proposal(
         cpu_size=format_number(chosen.size.cpu_size, 6),
         objectives=_predicted(inputs, chosen),
         cost=PredictedCost(
-            from_=f"{present.monthly:.2f}", to=f"{chosen.monthly:.2f}", currency=inputs.spec.cost.currency
+            from_=f"{present.monthly:.2f}",
+            to=f"{chosen.monthly:.2f}",
+            currency=inputs.spec.cost.currency,
+            restarts=format_number(chosen.restarts, 3) if chosen.restarts else "",
         ),
     )
     plan = Plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +28,8 @@ class Usage:
     """95th percentile of CPU usage a pod, in cores; NaN when unknown."""
     memory_peak_bytes: float
     """Largest working set of any pod; NaN when unknown."""
+    memory_seconds: float = 0.0
+    """How far back the memory is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +72,20 @@ def candidates(
     *,
     memory_margin: float,
     max_step: float,
+    keep_memory: Container[str] = (),
 ) -> tuple[SizeCandidate, ...]:
     """The present size first, then every size within bounds and step that a plan may choose.
 
-    CPU is varied on the container that may use most of it; memory of each follows what it used.
+    CPU is varied on the container that may use most of it; memory of each follows what it used, but is not lowered in
+    the containers named by ``keep_memory``.
     """
     present = size_of(containers)
     if vertical is None:
         return (present,)
     main = max(containers, key=lambda size: amount(size.limits.cpu) or amount(size.requests.cpu), default=None)
     with_memory = tuple(
-        _memory(size, policy_for(vertical, size.name), usage, memory_margin, max_step) for size in containers
+        _memory(size, policy_for(vertical, size.name), usage, memory_margin, max_step, keep=size.name in keep_memory)
+        for size in containers
     )
     found = [present, size_of(with_memory)]
     if main is not None and (policy := policy_for(vertical, main.name)) is not None:
@@ -160,8 +166,10 @@ def _memory(
     usage: dict[str, Usage],
     margin: float,
     max_step: float,
+    *,
+    keep: bool,
 ) -> ContainerSize:
-    """The container with memory for its peak and a margin; small differences are left alone.
+    """The container with memory for its peak and a margin; small differences are left alone, and with ``keep`` less.
 
     A limit never comes below the peak and its margin, so that a smaller size cannot kill what runs.
     """
@@ -174,7 +182,7 @@ def _memory(
     floor = used.memory_peak_bytes * (1 + margin)
     wanted = bounded(floor, policy.min_allowed.memory, policy.max_allowed.memory)
     wanted = min(max(wanted, request * (1 - max_step)), request * (1 + max_step))
-    if abs(wanted / request - 1) < _MEMORY_DEADBAND:
+    if abs(wanted / request - 1) < _MEMORY_DEADBAND or (keep and wanted < request):
         return size
     limit = amount(size.limits.memory)
     if policy.controlled_values is ControlledValues.REQUESTS_ONLY or not limit:

@@ -139,6 +139,7 @@ def guard_facts(situation: Situation, run_name: str, trigger: Trigger, plan: Pla
         autoscaler=situation.autoscaler,
         rival=situation.rival,
         now=now,
+        usage=situation.assessment.usage,
     )
 
 

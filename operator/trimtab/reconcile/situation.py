@@ -143,6 +143,8 @@ class Situation:
             curves=assessment.curves,
             usage=assessment.usage,
             breached=assessment.breached,
+            load_seconds=assessment.quality.span_seconds + assessment.quality.age_seconds + spec.analysis.interval,
+            startup_seconds=self.history.startup_seconds or 0.0,
         )
 
 
