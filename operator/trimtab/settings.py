@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trimtab.adapters.store_engine import check_url
-from trimtab.domain.units import Duration
+from trimtab.domain.units import Duration, Quantity
 
 NO_STORE = "none"
 
@@ -37,6 +37,10 @@ class Settings(BaseSettings):
     """CA bundle for Prometheus."""
     prometheus_timeout_seconds: float = Field(20.0, gt=0)
     """Longest wait for one query."""
+    prometheus_max_answer: Quantity = Field("32Mi", validate_default=True, ge=2**20, le=2**30)
+    """Largest answer of Prometheus, in bytes; more is asked for in parts."""
+    kubernetes_max_answer: Quantity = Field("64Mi", validate_default=True, ge=2**20, le=2**30)
+    """Largest answer of the API server, in bytes; longer lists are read in smaller pages."""
     scrape_interval_seconds: float = Field(30.0, gt=0)
     """Scrape interval of the metrics: a rate's window is at least four of these."""
     namespaces: tuple[str, ...] = ()

@@ -97,9 +97,11 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
             bearer_token_file=settings.prometheus_bearer_token_file,
             ca_file=settings.prometheus_ca_file,
             timeout_seconds=settings.prometheus_timeout_seconds,
+            max_answer_bytes=int(settings.prometheus_max_answer),
         )
     )
-    async with await KubeClient.connect(settings.kubeconfig) as kube:
+    most = int(settings.kubernetes_max_answer)
+    async with await KubeClient.connect(settings.kubeconfig, max_answer_bytes=most) as kube:
         services = Services(
             resources=Resources(kube),
             workloads=Workloads(kube),

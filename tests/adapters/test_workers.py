@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
-from trimtab.adapters.workers import Workers
+from trimtab.adapters.workers import OverBudgetError, Workers
 
 
 def half(number: int) -> int:
@@ -37,11 +38,50 @@ async def test_results_come_in_order_and_errors_in_their_place(processes: int) -
 async def test_a_dead_worker_is_replaced() -> None:
     workers = Workers(1)
     try:
-        lost = await workers.map(half, [2, 13])
-        assert all(isinstance(result, Exception) for result in lost)
+        kept, lost = await workers.map(half, [2, 13])
+        assert kept == 1, "only the input that costs a process fails"
+        assert isinstance(lost, BrokenProcessPool)
         assert await workers.map(half, [2, 4]) == [1, 2]
     finally:
         workers.close()
+
+
+def busy(number: int) -> int:
+    """Never ends for 7."""
+    while number == 7:
+        number += 0
+    return number
+
+
+def asleep(number: int) -> int:
+    """Hangs for 7 where no signal is heeded, as in a library's own code."""
+    if number == 7:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGPROF])
+        time.sleep(3600)
+    return number
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+async def test_what_takes_more_than_its_budget_is_interrupted(processes: int) -> None:
+    workers = Workers(processes, budget_seconds=0.2)
+    try:
+        first, second, third = await workers.map(busy, [6, 7, 8])
+    finally:
+        workers.close()
+    assert (first, third) == (6, 8)
+    assert isinstance(second, OverBudgetError)
+    assert str(second) == "took more than 0.2 s of processor time"
+
+
+async def test_a_worker_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trimtab.adapters.workers._START_SECONDS", 5.0)
+    workers = Workers(1, budget_seconds=0.2)
+    try:
+        first, second, third = await workers.map(asleep, [6, 7, 8])
+    finally:
+        workers.close()
+    assert (first, third) == (6, 8)
+    assert isinstance(second, OverBudgetError)
 
 
 def test_workers_end_with_an_operator_that_is_killed(tmp_path: Path) -> None:

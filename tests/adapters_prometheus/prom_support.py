@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -61,6 +62,10 @@ def request(key: str, policy: PolicySpec, since: float, until: float, **fields: 
     return SignalRequest(key=key, spec=policy, since=since, until=until, **values)
 
 
+CUT, CUT_SHORT = 0, 1
+"""Instead of a status: the connection is cut before there is an answer, and in the midst of one."""
+
+
 class Server:
     """Answers each POST with what ``reply`` returns for the form: status, body and seconds to wait."""
 
@@ -89,6 +94,16 @@ def serving(
             told.headers.append(dict(self.headers))
             status, body, seconds = told.reply(form)
             ended.wait(seconds)
+            if status == CUT_SHORT:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body) + 1000))
+                self.end_headers()
+                self.wfile.write(body)
+            if status in (CUT, CUT_SHORT):
+                self.close_connection = True
+                self.wfile.flush()
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from os.path import exists
@@ -15,10 +14,15 @@ from kubernetes.aio import client as aio_client
 from kubernetes.aio import config as aio_config
 
 from trimtab.adapters.fence import Fence, Outgoing, Purpose
+from trimtab.adapters.json_answers import parse_object, shown
 
 FIELD_MANAGER = "trimtab"
 TIMEOUT_SECONDS = 30.0
+MAX_ANSWER_BYTES = 64 << 20
 _PAGE_SIZE = 500
+_SMALLER = 8
+"""How many times fewer objects are asked for after a page that was too large."""
+_TOO_LARGE = "TooLarge"
 _SERVICE_ACCOUNT_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 
 JsonObject = dict[str, Any]
@@ -76,13 +80,21 @@ class _CheckedRequest(aiohttp.ClientRequest):
 class KubeClient:
     """Requests to one API server; use as an async context manager."""
 
-    def __init__(self, api: aio_client.ApiClient, fences: Sequence[Fence] = ()) -> None:
+    def __init__(
+        self, api: aio_client.ApiClient, fences: Sequence[Fence] = (), max_answer_bytes: int = MAX_ANSWER_BYTES
+    ) -> None:
         self._api = api
         self._fences = tuple(fences)
+        self._max_answer_bytes = max_answer_bytes
 
     @classmethod
     async def connect(
-        cls, kubeconfig: Path | None = None, context: str | None = None, *, fences: Sequence[Fence] = ()
+        cls,
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        *,
+        fences: Sequence[Fence] = (),
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> Self:
         """A client from a kubeconfig, from the pod's service account, or from the default kubeconfig.
 
@@ -102,7 +114,7 @@ class KubeClient:
         except (aio_config.ConfigException, OSError) as error:
             remedy = "give --kubeconfig FILE or set KUBECONFIG"
             raise KubeError(0, "NoConfig", f"no usable kubeconfig ({error}); {remedy}") from error
-        return cls(aio_client.ApiClient(configuration=configuration), fences)
+        return cls(aio_client.ApiClient(configuration=configuration), fences, max_answer_bytes)
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,7 +139,9 @@ class KubeClient:
         purpose: Purpose = Purpose.RECORD,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> JsonObject:
-        """The JSON answer to one request; raises KubeError, FencedError when a fence does not let it pass."""
+        """The object that one request is answered with; raises KubeError, also for what is no object, and FencedError
+        when a fence does not let it pass.
+        """
         headers = {"Accept": "application/json", "Content-Type": content_type}
         check: Callable[[], None] | None = None
         if method != "GET":
@@ -143,16 +157,34 @@ class KubeClient:
                 auth_settings=["BearerToken"],
             )
             answer = await self._api.call_api(*parts, _request_timeout=timeout_seconds)
-            raw = await answer.read()
+            raw = await self._read(answer.response, f"{method} {path}")
         except (aiohttp.ClientError, TimeoutError, OSError, aio_client.ApiException) as error:
             text = f"{method} {path}: API server not reached: {error or type(error).__name__}"
             raise KubeError(0, "Unreachable", text) from error
         finally:
             _LAST_CHECK.reset(token)
         if 200 <= answer.status < 300:
-            parsed: JsonObject = json.loads(raw) if raw else {}
-            return parsed
+            try:
+                return parse_object(raw) if raw else {}
+            except ValueError as error:
+                text = f"{method} {path}: not an answer of the API server ({error}): {shown(raw)}"
+                raise KubeError(0, "NotAnObject", text) from error
         raise _error(answer.status, raw)
+
+    async def _read(self, answer: aiohttp.ClientResponse, asked: str) -> bytearray:
+        """The body, given up once it is larger than answers may be."""
+        body = bytearray()
+        try:
+            async for part in answer.content.iter_any():
+                body += part
+                if len(body) > self._max_answer_bytes:
+                    text = f"{asked}: the answer has more than {self._max_answer_bytes} bytes"
+                    raise KubeError(0, _TOO_LARGE, text)
+        except BaseException:
+            answer.close()
+            raise
+        answer.release()
+        return body
 
     async def get(self, path: str) -> JsonObject:
         """One object; raises KubeError."""
@@ -161,13 +193,21 @@ class KubeClient:
     async def list(self, path: str, **query: str) -> list[JsonObject]:
         """All items of a collection, read in pages; raises KubeError."""
         items: list[JsonObject] = []
-        token = ""
+        token, size = "", _PAGE_SIZE
         while True:
-            page = await self.request(
-                "GET", path, query={"limit": str(_PAGE_SIZE), **({"continue": token} if token else {}), **query}
-            )
-            items.extend(page.get("items") or [])
-            token = (page.get("metadata") or {}).get("continue") or ""
+            given = {"limit": str(size), **({"continue": token} if token else {}), **query}
+            try:
+                page = await self.request("GET", path, query=given)
+            except KubeError as error:
+                if error.reason != _TOO_LARGE or size == 1:
+                    raise
+                size = max(1, size // _SMALLER)
+                continue
+            found, meta = page.get("items") or [], page.get("metadata") or {}
+            if not (isinstance(found, list) and isinstance(meta, dict) and all(isinstance(one, dict) for one in found)):
+                raise KubeError(0, "NotAList", f"GET {path}: not a list of the API server")
+            items.extend(found)
+            token = meta.get("continue") or ""
             if not token:
                 return items
 
@@ -222,12 +262,12 @@ def _in_cluster() -> bool:
     return exists(_SERVICE_ACCOUNT_TOKEN)
 
 
-def _error(status: int, raw: bytes) -> KubeError:
+def _error(status: int, raw: bytearray) -> KubeError:
     try:
-        answer = json.loads(raw)
-    except ValueError:
-        return KubeError(status, "Unknown", raw[:300].decode(errors="replace"))
-    invalid = status == 422 and bool((answer.get("details") or {}).get("causes"))  # a failed test names none
-    return KubeError(
-        status, str(answer.get("reason", "Unknown")), str(answer.get("message", ""))[:1000], invalid=invalid
-    )
+        answer = parse_object(raw)
+        details = answer.get("details")
+        invalid = status == 422 and isinstance(details, dict) and bool(details.get("causes"))  # a failed test: none
+        reason, message = str(answer.get("reason", "Unknown")), str(answer.get("message", ""))[:1000]
+    except (ValueError, RecursionError):
+        return KubeError(status, "Unknown", shown(raw))
+    return KubeError(status, reason, message, invalid=invalid)

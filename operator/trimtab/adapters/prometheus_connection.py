@@ -6,6 +6,7 @@ warnings that tell a partial answer, so `_Client` adds one that does neither.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import requests
 from prometheus_api_client import PrometheusConnect
 from requests.auth import AuthBase, HTTPBasicAuth
+from requests.exceptions import ChunkedEncodingError
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
@@ -31,7 +33,11 @@ from trimtab.adapters.prometheus_wire import (
     parse_failure,
 )
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 64 << 10
+"""Read at a time: what is compressed may be a thousand times as much once it is unpacked."""
+_LARGE_BYTES = 1 << 20
+"""An answer with more than this waits until few others of the kind are in memory."""
+_LARGE_AT_ONCE, _LARGE_AND_SLOW_AT_ONCE = 2, 1
 _TENANT_HEADER = "X-Scope-OrgID"
 
 
@@ -63,9 +69,18 @@ class PrometheusSettings:
     retries: int = 2
     """After a broken connection and status 429 or 502; a query that timed out is not sent again."""
     concurrency: int = 4
+    slow_concurrency: int = 2
+    """Requests at a time for signals that took long before."""
+    patience_seconds: float = 5.0
+    """What takes longer is served apart: it goes on, and nobody else waits for it."""
+    wait_seconds: float = 15.0
+    """A round waits no longer for all of its answers; what comes later is used when it comes."""
+    policy_seconds: float = 40.0
+    """Slow queries of one policy take no more than about this in a round."""
     max_points: int = 11_000
     """Points a series in one request; Prometheus allows 11,000."""
-    max_answer_bytes: int = 256 << 20
+    max_answer_bytes: int = 32 << 20
+    """Of one answer, unpacked. A larger one is asked for in parts: a shorter range, then fewer targets."""
     count_samples: bool = False
     """Ask how many samples each query loads."""
 
@@ -77,7 +92,7 @@ class Received:
     outcome: RangeAnswer | QueryFailed
     answer_bytes: int = 0
     unconnected: bool = False
-    """Whether there was no server to answer."""
+    """Whether no answer came because a connection could not be made, or broke each time."""
     was_sent: bool = True
 
 
@@ -88,14 +103,19 @@ class Connection:
         self._settings = settings
         self._monotonic = monotonic
         self._client = _client(settings)
+        self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
+        self._large_and_slow = threading.BoundedSemaphore(_LARGE_AND_SLOW_AT_ONCE)
         self._host = urlsplit(settings.url).netloc.rpartition("@")[2] or settings.url
 
     def close(self) -> None:
         """Closes what is open."""
         self._client.close()
 
-    def read_range(self, query: str, start: float, end: float, step_seconds: float) -> Received:
-        """The values of ``query`` from ``start`` to ``end`` in unix seconds; waits for them."""
+    def read_range(self, query: str, start: float, end: float, step_seconds: float, *, slow: bool = False) -> Received:
+        """The values of ``query`` from ``start`` to ``end`` in unix seconds; waits for them.
+
+        One that is known as slow waits for none but its like before it reads a large answer, and they for it.
+        """
         form = {
             "query": query,
             "start": f"{start:.3f}",
@@ -106,14 +126,19 @@ class Connection:
         }
         if self._settings.count_samples:
             form["stats"] = "true"
+        with _Room(self._large_and_slow if slow else self._large) as room:
+            return self._read(form, room, start, end, step_seconds)
+
+    def _read(self, form: Mapping[str, str], room: _Room, start: float, end: float, step_seconds: float) -> Received:
+        """The outcome of one query; the room of a large answer is held until it is parsed."""
         try:
-            status, body = self._post(form)
+            status, body = self._post_again(form, room)
         except _AnswerTooLargeError:
             limit = self._settings.max_answer_bytes
             return Received(
                 QueryFailed(FailureKind.TOO_LARGE, f"the answer has more than {limit} bytes", divisible=True)
             )
-        except (requests.Timeout, TimeoutError, requests.ConnectionError) as error:
+        except (requests.Timeout, TimeoutError, requests.ConnectionError, ChunkedEncodingError) as error:
             return self._not_received(error)
         except (requests.RequestException, OSError) as error:
             return Received(QueryFailed(FailureKind.UNREACHABLE, f"Prometheus at {self._host}: {_innermost(error)}"))
@@ -124,19 +149,30 @@ class Connection:
             return Received(misplaced(answer, start, end, step_seconds) or answer, len(body))
         return Received(answer, len(body))
 
-    def _post(self, form: Mapping[str, str]) -> tuple[int, bytes]:
-        """Status and body; an answer that comes drop by drop is given up at the same time as one that does not come."""
+    def _post_again(self, form: Mapping[str, str], room: _Room) -> tuple[int, bytearray]:
+        """Status and body; one that is cut off is asked for once more, on another connection."""
         given_up_at = self._monotonic() + self._settings.connect_timeout_seconds + self._settings.timeout_seconds
+        try:
+            return self._post(form, room, given_up_at)
+        except ChunkedEncodingError:
+            if self._settings.retries == 0:
+                raise
+            return self._post(form, room, given_up_at)
+
+    def _post(self, form: Mapping[str, str], room: _Room, given_up_at: float) -> tuple[int, bytearray]:
+        """Status and body; an answer that comes drop by drop is given up at the same time as one that does not come."""
         timeouts = (self._settings.connect_timeout_seconds, self._settings.timeout_seconds)
         body = bytearray()
         with self._client.query_range(form, timeouts) as response:
             for chunk in response.iter_content(_CHUNK_BYTES):
                 body += chunk
+                if len(body) > _LARGE_BYTES:
+                    room.take(given_up_at - self._monotonic())
                 if len(body) > self._settings.max_answer_bytes:
                     raise _AnswerTooLargeError
                 if self._monotonic() > given_up_at:
                     raise TimeoutError
-            return response.status_code, bytes(body)
+            return response.status_code, body
 
     def _not_received(self, error: Exception) -> Received:
         connecting = isinstance(error, requests.ConnectTimeout)
@@ -150,6 +186,29 @@ class Connection:
             )
         message = f"Prometheus at {self._host} cannot be reached: {_innermost(error)}"
         return Received(QueryFailed(FailureKind.UNREACHABLE, message), unconnected=True)
+
+
+class _Room:
+    """Room in memory for one large answer, as a context manager."""
+
+    def __init__(self, rooms: threading.BoundedSemaphore) -> None:
+        self._rooms = rooms
+        self._is_held = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_held:
+            self._rooms.release()
+
+    def take(self, seconds: float) -> None:
+        """Wait for it, if it is not held yet; raises TimeoutError."""
+        self._is_held = self._is_held or self._rooms.acquire(timeout=max(seconds, 0.0))
+        if not self._is_held:
+            raise TimeoutError
 
 
 class _AnswerTooLargeError(Exception):

@@ -6,7 +6,6 @@ as JSON. So an answer costs a third of what ``json.loads`` takes, and other thre
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from trimtab.adapters.json_answers import parse_object, shown
 from trimtab.domain.series import FloatArray
 
 
@@ -77,25 +77,30 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 _SHOWN_CHARACTERS = 300
+_MOST_LABEL_BYTES = 8 << 20
+"""What is left of an answer without its samples: as Python objects it takes ten times as much."""
 _ROUNDING_SECONDS = 0.002
 """Prometheus rounds times to the millisecond."""
 
 
-def parse_answer(body: bytes) -> RangeAnswer | QueryFailed:
+def parse_answer(body: bytes | bytearray) -> RangeAnswer | QueryFailed:
     """The series in the body of an answer with status 200; a failure where it is not an answer to a range query."""
     try:
         rest, arrays = _cut_samples(body)
-        answer = json.loads(rest)
+        if len(rest) > _MOST_LABEL_BYTES:
+            message = f"the labels of the answer's series have more than {_MOST_LABEL_BYTES} bytes"
+            return QueryFailed(FailureKind.TOO_LARGE, message, divisible=True)
+        answer = parse_object(rest)
         if answer["status"] != "success" or answer["data"]["resultType"] != "matrix":
             raise ValueError("not a successful range query")
         series = tuple(_series(entry, arrays) for entry in answer["data"]["result"])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        shown = body[:_SHOWN_CHARACTERS].decode(errors="replace")
-        return QueryFailed(FailureKind.UNREACHABLE, f"not an answer of the Prometheus API ({error}): {shown!r}")
-    return RangeAnswer(series, _partial(answer), _samples_read(answer))
+        return RangeAnswer(series, _partial(answer), _samples_read(answer))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        what = f"not an answer of the Prometheus API ({error}): {shown(body)}"
+        return QueryFailed(FailureKind.UNREACHABLE, what)
 
 
-def _cut_samples(body: bytes) -> tuple[bytes, list[FloatArray]]:
+def _cut_samples(body: bytes | bytearray) -> tuple[bytes, list[FloatArray]]:
     """The body with each series' samples replaced by their index, and the samples, each of shape (n, 2).
 
     The pattern cannot occur inside a label, where its quotes would be escaped.
@@ -107,11 +112,11 @@ def _cut_samples(body: bytes) -> tuple[bytes, list[FloatArray]]:
         end = _VALUES_END.search(body, found.end())
         if end is None:
             raise ValueError("samples without an end")
-        pairs = body[found.end() : end.end()]
+        pairs = bytes(body[found.end() : end.end()])
         samples = np.fromstring(pairs.translate(None, _DROPPED), dtype=np.float64, sep=",")
         if samples.size != 2 * pairs.count(b"["):
             raise ValueError("samples that are not numbers")
-        rest += (body[position : found.end() - 1], str(len(arrays)).encode())
+        rest += (bytes(body[position : found.end() - 1]), str(len(arrays)).encode())
         arrays.append(samples.reshape(-1, 2))
         position = end.end()
     return b"".join((*rest, body[position:])), arrays
@@ -121,7 +126,10 @@ def _series(entry: dict[str, Any], arrays: list[FloatArray]) -> RangeSeries:
     """One series; one of native histograms alone has no values to offer."""
     index = entry.get("values")
     samples = arrays[index] if isinstance(index, int) else np.empty((0, 2))
-    return RangeSeries(entry["metric"], samples[:, 0], samples[:, 1])
+    labels = entry["metric"]
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise ValueError("a series without labels")
+    return RangeSeries(labels, samples[:, 0], samples[:, 1])
 
 
 def misplaced(answer: RangeAnswer, start: float, end: float, step_seconds: float) -> QueryFailed | None:
@@ -146,13 +154,13 @@ def _samples_read(answer: dict[str, Any]) -> int:
     return int(samples.get("totalQueryableSamples", 0))
 
 
-def parse_failure(status: int, body: bytes) -> QueryFailed:
+def parse_failure(status: int, body: bytes | bytearray) -> QueryFailed:
     """What an answer with another status than 200 means."""
     try:
-        answer = json.loads(body)
+        answer = parse_object(body)
         error_type, message = str(answer.get("errorType", "")), str(answer.get("error", ""))
-    except (ValueError, AttributeError):
-        error_type, message = "", body.decode(errors="replace").strip()
+    except (ValueError, RecursionError):
+        error_type, message = "", bytes(body[:_SHOWN_CHARACTERS]).decode(errors="replace").strip()
     kind = _kind(status, error_type, message)
     divisible = kind is FailureKind.TOO_LARGE or (kind is FailureKind.BAD_QUERY and status == 422)
     return QueryFailed(kind, f"status {status}: {message[:_SHOWN_CHARACTERS]}", divisible)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from trimtab.adapters.promql import fill, promql_duration
@@ -122,6 +122,13 @@ class BulkQuery:
     end: float
     step_seconds: float
     consumers: tuple[Consumer, ...]
+    slow: bool = False
+    """Whether it took long before."""
+
+    @property
+    def is_history(self) -> bool:
+        """Whether it reads back further than what a round adds."""
+        return (self.end - self.start) / self.step_seconds >= INCREMENT_POINTS
 
     @property
     def text(self) -> str:
@@ -137,7 +144,7 @@ class BulkQuery:
         parts: tuple[list[Consumer], list[Consumer]] = ([], [])
         for consumer in self.consumers:
             parts[self.source.labels_of(consumer) not in first].append(consumer)
-        return tuple(BulkQuery(self.source, self.start, self.end, self.step_seconds, tuple(part)) for part in parts)
+        return tuple(replace(self, consumers=tuple(part)) for part in parts)
 
 
 def grid_floor(time: float, step_seconds: float, phase: float = 0.0) -> float:
@@ -153,11 +160,12 @@ def plan_round(
     requests: Sequence[SignalRequest],
     apart: Collection[tuple[str, str]] = (),
     matchers: Matchers = (),
+    slow: Collection[tuple[str, str]] = (),
 ) -> list[BulkQuery]:
     """The bulk queries that answer all requests, each once, in the order in which they are first needed.
 
-    Signals in ``apart``, as (key of the request, name of the signal), share with no one. ``matchers`` are added to the
-    default queries.
+    Signals in ``apart``, as (key of the request, name of the signal), share with no one, those in ``slow`` only with
+    each other. ``matchers`` are added to the default queries.
     """
     buckets: dict[_Bucket, list[Consumer]] = {}
     for request in requests:
@@ -165,7 +173,8 @@ def plan_round(
             step, start, end, phase = _grid(request, query)
             alone = request.key if (request.key, query.name) in apart else ""
             is_history = (end - start) / step >= INCREMENT_POINTS
-            bucket = _Bucket(_source(request, query, matchers), step, phase, is_history, alone)
+            is_slow = (request.key, query.name) in slow
+            bucket = _Bucket(_source(request, query, matchers), step, phase, is_history, alone, is_slow)
             buckets.setdefault(bucket, []).append(Consumer(request, query, start, end))
     return [
         BulkQuery(
@@ -174,6 +183,7 @@ def plan_round(
             end=max(consumer.end for consumer in consumers),
             step_seconds=bucket.step_seconds,
             consumers=tuple(consumers),
+            slow=bucket.slow,
         )
         for bucket, consumers in buckets.items()
     ]
@@ -187,6 +197,7 @@ class _Bucket(NamedTuple):
     phase: float
     is_history: bool
     alone: str
+    slow: bool
 
 
 def _source(request: SignalRequest, query: SignalQuery, matchers: Matchers) -> Source:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final
 
@@ -33,6 +33,8 @@ class WorkloadsSeen:
     """Name of the HPA that targets the workload."""
     failed: Mapping[str, str]
     """Why a namespace could not be read."""
+    unreadable: Mapping[TargetKey, str] = field(default_factory=dict)
+    """Why a workload could not be made sense of; it is there."""
 
 
 def path(kind: TargetKind, namespace: str, name: str | None = None, subresource: str | None = None) -> str:
@@ -51,7 +53,7 @@ class Workloads:
     async def read(self, kind: TargetKind, namespace: str, name: str) -> Workload | None:
         """One workload as it is now, or None when there is none; raises KubeError."""
         try:
-            return parse_workload(kind, await self._kube.get(path(kind, namespace, name)))
+            return _parsed(kind, await self._kube.get(path(kind, namespace, name)))
         except KubeError as error:
             if error.not_found:
                 return None
@@ -62,20 +64,25 @@ class Workloads:
         workloads: dict[TargetKey, Workload] = {}
         autoscalers: dict[TargetKey, str] = {}
         failed: dict[str, str] = {}
+        unreadable: dict[TargetKey, str] = {}
 
         async def one(namespace: str) -> None:
             async with self._slots:
                 try:
                     for kind in TargetKind:
                         for body in await self._kube.list(path(kind, namespace)):
-                            workload = parse_workload(kind, body)
-                            workloads[namespace, kind, workload.name] = workload
+                            try:
+                                workload = _parsed(kind, body)
+                            except KubeError as error:
+                                unreadable[namespace, kind, _name(body)] = str(error)
+                            else:
+                                workloads[namespace, kind, workload.name] = workload
                     autoscalers.update(await self._autoscalers(namespace))
                 except KubeError as error:
                     failed[namespace] = str(error)
 
         await asyncio.gather(*(one(namespace) for namespace in namespaces))
-        return WorkloadsSeen(workloads, autoscalers, failed)
+        return WorkloadsSeen(workloads, autoscalers, failed, unreadable)
 
     async def autoscaler_on(self, kind: TargetKind, namespace: str, name: str) -> str | None:
         """Name of the HPA that targets a workload right now, if any; raises KubeError."""
@@ -102,9 +109,12 @@ class Workloads:
     async def _autoscalers(self, namespace: str) -> dict[TargetKey, str]:
         found: dict[TargetKey, str] = {}
         for body in await self._kube.list(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"):
-            target = (body.get("spec") or {}).get("scaleTargetRef") or {}
-            if target.get("kind") in list(TargetKind):
-                found[namespace, TargetKind(target["kind"]), target["name"]] = body["metadata"]["name"]
+            try:
+                target = body["spec"]["scaleTargetRef"]
+                if target["kind"] in list(TargetKind):
+                    found[namespace, TargetKind(target["kind"]), target["name"]] = body["metadata"]["name"]
+            except (KeyError, TypeError) as error:
+                raise KubeError(0, "Unreadable", f"HorizontalPodAutoscaler {_name(body)} is none: {error!r}") from error
         return found
 
 
@@ -162,6 +172,19 @@ def parse_workload(kind: TargetKind, body: JsonObject) -> Workload:
         max_surge=_max_surge(kind, spec, replicas),
         template=hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:16],
     )
+
+
+def _parsed(kind: TargetKind, body: JsonObject) -> Workload:
+    """A Workload; raises KubeError where the object is none, as one that a proxy or another version has bent."""
+    try:
+        return parse_workload(kind, body)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise KubeError(0, "Unreadable", f"{kind.value} {_name(body)} cannot be read: {error!r}") from error
+
+
+def _name(body: JsonObject) -> str:
+    meta = body.get("metadata")
+    return str(meta.get("name", "")) if isinstance(meta, dict) else ""
 
 
 def snapshot(workload: Workload) -> Snapshot:

@@ -36,6 +36,8 @@ class Format(StrEnum):
     HTML = "html"
 
 
+_WORKLOAD_SECONDS = 600.0
+"""Processor time for one workload: proofs go over its history again and again."""
 _BY_SUFFIX = {
     ".json": Format.JSON,
     ".yaml": Format.YAML,
@@ -146,7 +148,7 @@ async def _survey(
     from trimtab.adapters.workers import Workers
     from trimtab.survey.gathering import survey
 
-    workers = Workers(processes if processes is not None else os.cpu_count() or 1)
+    workers = Workers(processes if processes is not None else os.cpu_count() or 1, _WORKLOAD_SECONDS)
     try:
         with counting("workloads") as tell:
             return await survey(settings, options, workers, now, _teller(tell))

@@ -138,9 +138,9 @@ class Guardrails(SpecModel):
 class Cost(SpecModel):
     """Prices. Defaults are OpenCost's."""
 
-    cpu_core_hour: Quantity = Field("0.031611", validate_default=True, ge=0)
+    cpu_core_hour: Quantity = Field("0.031611", validate_default=True, ge=0, le=10_000)
     """Price of one requested core for an hour."""
-    memory_gi_b_hour: Quantity = Field("0.004237", validate_default=True, ge=0, alias="memoryGiBHour")
+    memory_gi_b_hour: Quantity = Field("0.004237", validate_default=True, ge=0, le=10_000, alias="memoryGiBHour")
     """Price of one requested GiB for an hour."""
     currency: str = Field("USD", min_length=1, max_length=8)
     """Currency shown with costs."""

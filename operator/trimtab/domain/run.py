@@ -10,6 +10,7 @@ from pydantic import Field
 from trimtab.domain.choices import StrategyName
 from trimtab.domain.objectives import THRESHOLD_RULE
 from trimtab.domain.rules import Rule, SpecModel, list_map, of_quantities
+from trimtab.domain.scaling import LEAST_BYTES, LEAST_CORES, MOST_BYTES, MOST_CORES
 from trimtab.domain.units import Quantity
 
 
@@ -75,6 +76,14 @@ CHANGE_PATHS: tuple[str, ...] = get_args(ChangePath)
 _WHOLE_NUMBERS = ("spec.replicas", "operatingPoint.headroomPercent", "operatingPoint.minReplicas")
 
 
+_MOST_LOAD = 1e12
+
+
+def _between(least: str, most: str) -> str:
+    """CEL for a quantity within bounds."""
+    return f"({{0}}.compareTo(quantity('{least}')) >= 0 && {{0}}.compareTo(quantity('{most}')) <= 0)"
+
+
 class PolicyRef(SpecModel):
     """The policy that this run belongs to."""
 
@@ -110,6 +119,25 @@ class RequestedChange(SpecModel):
             cel="self.path == 'operatingPoint.headroomPercent' || "
             + of_quantities("{}.isGreaterThan(quantity('0'))", "to"),
             holds=lambda c: c.path == "operatingPoint.headroomPercent" or c.to > 0,
+            field=".to",
+        ),
+        Rule(
+            "to {to} is not an amount of CPU from 1m to 10k, which path {path} needs; write one such as 250m or 2",
+            cel="!self.path.endsWith('.cpu') || " + of_quantities(_between("1m", "10k"), "to"),
+            holds=lambda c: not c.path.endswith(".cpu") or LEAST_CORES <= c.to <= MOST_CORES,
+            field=".to",
+        ),
+        Rule(
+            "to {to} is not an amount of memory from 1Mi to 64Ti, which path {path} needs; write one such as 512Mi",
+            cel="!self.path.endsWith('.memory') || " + of_quantities(_between("1Mi", "64Ti"), "to"),
+            holds=lambda c: not c.path.endswith(".memory") or LEAST_BYTES <= c.to <= MOST_BYTES,
+            field=".to",
+        ),
+        Rule(
+            "to {to} is above 1T, the most for path {path}; write the load that one replica carries, such as 100",
+            cel="self.path != 'operatingPoint.loadPerReplica' || "
+            + of_quantities("{}.compareTo(quantity('1T')) <= 0", "to"),
+            holds=lambda c: c.path != "operatingPoint.loadPerReplica" or c.to <= _MOST_LOAD,
             field=".to",
         ),
         Rule(

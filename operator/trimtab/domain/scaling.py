@@ -70,12 +70,17 @@ class Horizontal(SpecModel):
     """Pace of following."""
 
 
+LEAST_CORES, MOST_CORES = 0.001, 10_000
+LEAST_BYTES, MOST_BYTES = 2**20, 2**46
+"""A container has more of nothing than the largest machines, with room for years."""
+
+
 class ResourceAmounts(SpecModel):
     """Amounts of CPU and memory."""
 
-    cpu: Quantity | None = Field(None, ge=0.001)
+    cpu: Quantity | None = Field(None, ge=LEAST_CORES, le=MOST_CORES)
     """CPU in cores, such as 250m or 2."""
-    memory: Quantity | None = Field(None, ge=2**20)
+    memory: Quantity | None = Field(None, ge=LEAST_BYTES, le=MOST_BYTES)
     """Memory in bytes, such as 64Mi or 4Gi."""
 
 
