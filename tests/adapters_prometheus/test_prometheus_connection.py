@@ -209,7 +209,7 @@ async def test_a_round_has_an_end() -> None:
         await source.close()
     assert len(server.forms) == 1
     late = [failure.message for failure in found.failures.values() if failure.kind is FailureKind.TIMEOUT]
-    assert len(late) == 4
+    assert len(late) == 5
     assert late[0] == "the round took longer than 0.2 s, so this query was left for the next"
 
 
@@ -229,7 +229,7 @@ async def test_requests_run_side_by_side_up_to_the_limit() -> None:
         started = time.monotonic()
         await source.fetch_round([request("a", spec("web"), 0, 600)])
         await source.close()
-    assert len(server.forms) == 5
+    assert len(server.forms) == 6
     assert time.monotonic() - started < 1.2
-    assert source.counters.requests == 5
+    assert source.counters.requests == 6
     assert source.counters.failures == {}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.adapters_prometheus.prom_support import request, spec
 from trimtab.adapters.promql import check
-from trimtab.adapters.signals import GroupedSource, SingleSource, grid_floor, plan_round
+from trimtab.adapters.signals import CountSource, GroupedSource, SingleSource, grid_floor, plan_round
 from trimtab.adapters.signals_kube import Signal, default_query, pods_regex
 from trimtab.adapters.signals_requests import SignalRequest, query_faults
 from trimtab.domain.choices import TargetKind
@@ -19,7 +19,7 @@ from trimtab.domain.policy import PolicySpec
 
 GROUPED = 'sum(rate(hits{svc="$target"}[$window]))'
 ALONE = 'sum(rate(hits{svc="$target"}[$window])) or vector(0)'
-DEFAULTS = 5
+DEFAULTS = 6
 
 
 def with_load(name: str, query: str = GROUPED, label: str | None = "svc", **fields: Any) -> PolicySpec:
@@ -72,7 +72,8 @@ def test_overrides_take_the_place_of_the_defaults() -> None:
     plan = plan_round([request("a", policy, 0, 600)])
     assert len(plan) == DEFAULTS
     assert 'sum by (container, svc) (rate(cpu{svc=~"web"}[5m]))' in {bulk.text for bulk in plan}
-    assert "container_cpu_usage" not in "".join(bulk.text for bulk in plan)
+    others = (bulk.text for bulk in plan if not isinstance(bulk.source, CountSource))
+    assert "container_cpu_usage" not in "".join(others)
 
 
 def test_new_policies_and_others_make_two_ranges_at_most() -> None:
@@ -92,6 +93,7 @@ def test_only_the_signals_that_are_behind_are_read_from_further_back() -> None:
     starts = {bulk.consumers[0].query.name: bulk.start for bulk in plan_round([behind])}
     assert starts.pop("memory") == 0
     assert starts.pop("startup") == 86400
+    assert starts.pop("pods") == 86400 - 300 - 2 * 60, "pods are counted for one window, and two points more"
     assert set(starts.values()) == {86280.0}
 
 
@@ -124,7 +126,7 @@ def test_ranges_lie_on_multiples_of_the_step() -> None:
     for bulk in plan_round([request("a", with_load("web"), 1007, 5003)]):
         assert (bulk.end - bulk.start) % bulk.step_seconds == 0
         assert bulk.end == 4980
-        assert bulk.start in {960, 4980 - 86400}
+        assert bulk.start in {960, 4980 - 86400, 4980 - 420}
 
 
 def test_faulty_queries_are_told_of_and_left_out() -> None:

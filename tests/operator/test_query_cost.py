@@ -22,8 +22,8 @@ from trimtab.adapters.kube import JsonObject
 pytestmark = pytest.mark.cluster
 
 FEW, MANY = 5, 50
-SIGNALS = 8
-"""Load, two objectives, CPU, memory, replicas, CPU size and start-up time."""
+SIGNALS = 9
+"""Load, two objectives, CPU, memory, replicas, CPU size, start-up time and the count of pods."""
 ERRORS = (
     'sum by (service) (rate(http_requests_total{namespace="$namespace",service="$target",code=~"5.."}[$window]))'
     " / sum by (service) (rate(http_requests_total"

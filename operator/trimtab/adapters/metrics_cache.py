@@ -19,12 +19,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from trimtab.adapters.prometheus_wire import FailureKind
-from trimtab.adapters.signals import grid_floor
+from trimtab.adapters.signals import count_start, grid_floor
 from trimtab.adapters.signals_kube import Signal, default_query
 from trimtab.adapters.signals_requests import SignalQuery, SignalRequest, objective_name
 from trimtab.adapters.signals_results import FetchResult
 from trimtab.domain.choices import TargetKind
-from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.history import Coverage, WorkloadHistory
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import Series, empty
 
@@ -108,6 +108,8 @@ class _Entry:
     """Time from which on each series differs from what is stored."""
     whole: bool = True
     """Nothing of this entry is stored yet."""
+    coverage: dict[str, Coverage] = field(default_factory=dict)
+    """Counts of pods; they are not stored, and read anew after a restart."""
 
 
 class MetricsCache:
@@ -176,12 +178,23 @@ class MetricsCache:
         for entry in self._entries.values():
             entry.whole = True
 
-    def request(self, uid: str, namespace: str, spec: PolicySpec, now: float, window_seconds: float) -> SignalRequest:
-        """What is missing of a policy's history at ``now``, in unix seconds, on multiples of the policy's interval."""
+    def request(
+        self,
+        uid: str,
+        namespace: str,
+        spec: PolicySpec,
+        now: float,
+        window_seconds: float,
+        counted_since: float | None = None,
+    ) -> SignalRequest:
+        """What is missing of a policy's history at ``now``, in unix seconds, on multiples of the policy's interval.
+
+        ``counted_since`` is from when on counts of pods are needed; None for those of now.
+        """
         step = spec.analysis.interval
         until = grid_floor(now, step)
         since = grid_floor(until - spec.analysis.history, step)
-        request = SignalRequest(uid, namespace, spec, since, until, step, window_seconds)
+        request = SignalRequest(uid, namespace, spec, since, until, step, window_seconds, counted_since=counted_since)
         entry = self._usable(request)
         origins = _origins(request)
         resumed = {
@@ -189,6 +202,11 @@ class MetricsCache:
             for name, read_to in entry.read_to.items()
             if entry.origins[name] == origins.get(name)
         }
+        if counted_since is not None and entry.coverage:
+            held = [coverage.ready for coverage in entry.coverage.values()]
+            recent = count_start(request)
+            if all(one.start <= counted_since and one.end >= recent for one in held):
+                resumed |= {count.name: recent for count in request.counts}
         return replace(request, resumed=resumed)
 
     def absorb(self, request: SignalRequest, result: FetchResult) -> WorkloadHistory:
@@ -219,6 +237,11 @@ class MetricsCache:
         entry.read_to = {name: time for name, time in entry.read_to.items() if name in origins}
         entry.history_seconds = request.spec.analysis.history
         entry.startup_seconds = result.history.startup_seconds or entry.startup_seconds
+        since = min(count_start(request), math.inf if request.counted_since is None else request.counted_since)
+        entry.coverage |= {
+            name: new if (older := entry.coverage.get(name)) is None else older.joined(new, request.until - since)
+            for name, new in result.history.coverage.items()
+        }
         self._entries[request.key] = entry
         return _history(entry, request.spec)
 
@@ -258,7 +281,7 @@ def _digest(origin: _Origin) -> str:
     sent = query.template
     if sent is None:
         sent = default_query(Signal(query.name), origin.namespace, {origin.kind: {origin.target}}, "$window", ())
-    parts = (sent, query.target_label, query.unit, query.by_container, *origin[1:3], origin.target)
+    parts = (sent, query.target_label, query.unit, bool(query.by), *origin[1:3], origin.target)
     text = "\0".join([*map(str, parts), repr(origin.window_seconds)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -317,4 +340,5 @@ def _history(entry: _Entry, spec: PolicySpec) -> WorkloadHistory:
         memory_bytes=group("memory_bytes"),
         objectives={o.name: objectives.get(o.name, empty(entry.step_seconds)) for o in spec.objectives},
         startup_seconds=entry.startup_seconds,
+        coverage=dict(entry.coverage),
     )

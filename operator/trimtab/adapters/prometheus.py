@@ -12,12 +12,13 @@ from typing import Final
 
 import structlog
 
+from trimtab.adapters.clusters import telling_query, told_apart
 from trimtab.adapters.prometheus_connection import Connection, PrometheusSettings, Received
 from trimtab.adapters.prometheus_lanes import Lanes
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, RangeAnswer
 from trimtab.adapters.signals import BulkQuery, plan_round
 from trimtab.adapters.signals_requests import SignalRequest
-from trimtab.adapters.signals_results import FetchResult, Share, results, shares
+from trimtab.adapters.signals_results import FetchResult, Share, refused, results, shares
 
 SHORTENED: Final = 4
 """How many times shorter a range is asked for after one that was too large."""
@@ -142,12 +143,47 @@ class PrometheusSource:
         prompt = [request for request in requests if all(task.done() for task in reading[request.key])]
         read = {task: task.result() for request in prompt for task in reading[request.key]}
         found = await asyncio.to_thread(results, prompt, [share for part in read.values() for share in part])
+        trusted = {key: result for key, result in found.items() if not result.suspect}
+        telling: dict[str, asyncio.Task[RangeAnswer | QueryFailed]] = {}
         late = {
-            request.key: asyncio.create_task(_result(request, reading[request.key]))
+            request.key: asyncio.create_task(self._late(request, reading[request.key], telling, run))
             for request in requests
-            if request.key not in found
+            if request.key not in trusted
         }
-        return Fetched(found, late)
+        return Fetched(trusted, late)
+
+    async def _late(
+        self,
+        request: SignalRequest,
+        reading: Sequence[asyncio.Task[list[Share]]],
+        telling: dict[str, asyncio.Task[RangeAnswer | QueryFailed]],
+        run: _Round,
+    ) -> FetchResult:
+        """What one request comes to, once all that it needs has been answered; ``telling`` is shared in the round.
+
+        Where several clusters tell of the workload, or it cannot be found out, all its signals are refused.
+        """
+        result = await _result(request, reading)
+        if not result.suspect:
+            return result
+        namespace, target = request.namespace, request.spec.target_ref
+        if namespace not in telling:
+            telling[namespace] = asyncio.create_task(self._telling(namespace, request.until, run))
+        answer = await asyncio.shield(telling[namespace])
+        if isinstance(answer, QueryFailed):
+            message = f"several clusters may tell of {namespace}/{target.name}: {answer.message}"
+        elif (clusters := told_apart(answer, target.kind, target.name)) is not None:
+            message = clusters.message(target.kind, namespace, target.name)
+        else:
+            return result
+        return refused(request, QueryFailed(FailureKind.MANY_CLUSTERS, message))
+
+    async def _telling(self, namespace: str, at: float, run: _Round) -> RangeAnswer | QueryFailed:
+        """What is told of a namespace's workloads, with all labels."""
+        asked = (telling_query(namespace, self._settings.matchers), at, at, 60.0)
+        async with self._lanes.slot(slow=True):
+            loop = asyncio.get_running_loop()
+            return self._counted(await loop.run_in_executor(self._threads, self._read, run, asked, True))
 
     async def _shares(self, bulk: _Bulk, run: _Round) -> list[Share]:
         """What one bulk query comes to for each who asked."""

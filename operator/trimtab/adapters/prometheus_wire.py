@@ -31,6 +31,8 @@ class FailureKind(StrEnum):
     """A store behind the endpoint did not answer: what came may be too little."""
     MANY_SERIES = "ManySeries"
     """Several values at one time where one is wanted."""
+    MANY_CLUSTERS = "ManyClusters"
+    """Several clusters tell of one workload, and nothing says which is meant."""
     NO_DATA = "NoData"
     """The query gives nothing."""
 

@@ -8,7 +8,7 @@ brackets; the others stand in strings. ``$1`` and ``${name}``, which ``label_rep
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -194,15 +194,21 @@ def _wrong_type(expression: parser.Expr, field: str) -> str | None:
 
 
 def _range_dependent(expression: parser.Expr, field: str) -> str | None:
-    nodes: list[Any] = [expression]
-    while nodes:
-        node = nodes.pop()
+    for node in nodes_of(expression):
         at = getattr(node, "at", None)
         if at is not None and at.type != parser.AtModifierType.At:
             return f"{field}: `{at}` changes with the range that is read; use offset, or @ with a fixed time"
+    return None
+
+
+def nodes_of(tree: parser.Expr) -> Iterator[Any]:
+    """A node of a query and all below it."""
+    nodes: list[Any] = [tree]
+    while nodes:
+        node = nodes.pop()
+        yield node
         children = (getattr(node, name, None) for name in _CHILDREN)
         nodes += [*getattr(node, "args", ()), *(child for child in children if child is not None)]
-    return None
 
 
 def _label_unused(template: str, target_label: str | None, field: str) -> str | None:

@@ -16,11 +16,14 @@ from typing import Final, NamedTuple
 from trimtab.adapters.promql import fill, promql_duration
 from trimtab.adapters.promql_grouping import GroupedQuery, grouped
 from trimtab.adapters.signals_kube import STARTUP_SPAN_SECONDS, WORKLOAD_LABELS, Signal, default_query
-from trimtab.adapters.signals_requests import SignalQuery, SignalRequest
+from trimtab.adapters.signals_pods import PART, PodsSource, Selectors, pod_selectors
+from trimtab.adapters.signals_requests import SignalQuery, SignalRequest, count_name
 from trimtab.domain.choices import TargetKind
 
 INCREMENT_POINTS: Final = 60
 """Requests of at most so many points share one range; longer ones, for history, share another."""
+RECENT_POINTS: Final = 2
+"""Points of a count of pods beyond one window: what is told at one point alone may be a scrape that came late."""
 STARTUP_HISTORY_SECONDS: Final = 24 * 3600.0
 """How far back a start-up time is looked for when a policy is new."""
 
@@ -50,6 +53,14 @@ class Consumer:
         return f"{self.query.source} {fill(self.query.template, self.request.values)}"
 
 
+def _names(consumers: Sequence[Consumer]) -> dict[TargetKind, set[str]]:
+    """Names of the consumers' workloads by kind."""
+    names: dict[TargetKind, set[str]] = defaultdict(set)
+    for kind, name in (consumer.target for consumer in consumers):
+        names[kind].add(name)
+    return names
+
+
 @dataclass(frozen=True, slots=True)
 class DefaultSource:
     """A default signal of a namespace."""
@@ -66,10 +77,7 @@ class DefaultSource:
 
     def text(self, consumers: Sequence[Consumer]) -> str:
         """PromQL for these consumers."""
-        names: dict[TargetKind, set[str]] = defaultdict(set)
-        for kind, name in (consumer.target for consumer in consumers):
-            names[kind].add(name)
-        return default_query(self.signal, self.namespace, names, self.window, self.matchers)
+        return default_query(self.signal, self.namespace, _names(consumers), self.window, self.matchers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,29 @@ class SingleSource:
         return self.query
 
 
-Source = DefaultSource | GroupedSource | SingleSource
+@dataclass(frozen=True, slots=True)
+class CountSource:
+    """A count of pods with and without samples."""
+
+    pods: PodsSource
+    labels: tuple[str, ...] = WORKLOAD_LABELS
+
+    @property
+    def namespace(self) -> str:
+        """Where the pods are."""
+        return self.pods.namespace
+
+    def labels_of(self, consumer: Consumer) -> tuple[str, ...]:
+        """The values of ``labels`` that a consumer's series have."""
+        return consumer.target
+
+    def text(self, consumers: Sequence[Consumer]) -> str:
+        """PromQL for these consumers."""
+        names = _names(consumers)
+        return self.pods.text(*(tuple(sorted(names[kind])) for kind in TargetKind))
+
+
+Source = DefaultSource | GroupedSource | SingleSource | CountSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +199,7 @@ def plan_round(
     """
     buckets: dict[_Bucket, list[Consumer]] = {}
     for request in requests:
-        for query in request.queries:
+        for query in (*request.queries, *request.counts):
             step, start, end, phase = _grid(request, query)
             alone = request.key if (request.key, query.name) in apart else ""
             is_history = (end - start) / step >= INCREMENT_POINTS
@@ -202,6 +232,8 @@ class _Bucket(NamedTuple):
 
 def _source(request: SignalRequest, query: SignalQuery, matchers: Matchers) -> Source:
     window = promql_duration(request.window_seconds)
+    if query.by == PART:
+        return CountSource(PodsSource(request.namespace, _selectors(request, query), request.window_seconds, matchers))
     if query.template is None:
         windowed = window if query.name == Signal.CPU else ""
         return DefaultSource(request.namespace, Signal(query.name), windowed, matchers)
@@ -210,6 +242,21 @@ def _source(request: SignalRequest, query: SignalQuery, matchers: Matchers) -> S
         if isinstance(rewritten, GroupedQuery):
             return GroupedSource(request.namespace, rewritten)
     return SingleSource(request.namespace, fill(query.template, request.values))
+
+
+def count_start(request: SignalRequest) -> float:
+    """From when on the counts of pods are read that the newest values rest on."""
+    return (
+        grid_floor(request.until - request.window_seconds, request.step_seconds) - RECENT_POINTS * request.step_seconds
+    )
+
+
+def _selectors(request: SignalRequest, count: SignalQuery) -> Selectors | None:
+    """The selectors whose pods are counted; None for those of the default signals."""
+    of = next((query for query in request.queries if count_name(query.name) == count.name), None)
+    if of is None or of.template is None:
+        return None
+    return pod_selectors(of.template, request.spec.target_ref.kind, request.namespace)
 
 
 def _grid(request: SignalRequest, query: SignalQuery) -> tuple[float, float, float, float]:
@@ -221,5 +268,8 @@ def _grid(request: SignalRequest, query: SignalQuery) -> tuple[float, float, flo
         step, phase = float(STARTUP_SPAN_SECONDS), end % STARTUP_SPAN_SECONDS
         start = end if since is not None else end - STARTUP_HISTORY_SECONDS
         return step, start, end, phase
+    if query.by == PART:
+        recent = count_start(request)
+        since = since or min(recent, math.inf if request.counted_since is None else request.counted_since)
     start = grid_floor(request.since if since is None else since, step, phase)
     return step, min(start, end), end, phase

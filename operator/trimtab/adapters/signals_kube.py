@@ -44,8 +44,12 @@ class Workloads:
 
     def selector(self, *more: str) -> str:
         """Matchers in braces."""
-        pairs = (("namespace", self.namespace), *self.matchers)
-        return "{" + ",".join([f"{label}={quoted(value)}" for label, value in pairs] + [*filter(None, more)]) + "}"
+        return self.bare_selector(f"namespace={quoted(self.namespace)}", *more)
+
+    def bare_selector(self, *more: str) -> str:
+        """Matchers in braces, without the namespace."""
+        forced = (f"{label}={quoted(value)}" for label, value in self.matchers)
+        return "{" + ",".join([*filter(None, more), *forced]) + "}"
 
     def pods(self) -> str:
         """A matcher for the beginnings of the pods' names, which spares Prometheus most of the others."""
@@ -128,20 +132,32 @@ def owned_pods(of_replica_sets: str, of_deployments: str, of_stateful_sets: str,
     return _named(deployment, "owner_name"), _named(stateful_set, "owner_name")
 
 
-def _by_workload(function: str, pods: str, scope: Workloads, *labels: str, parameter: str = "") -> str:
+def by_workload(function: str, pods: str, scope: Workloads, *labels: str, parameter: str = "") -> str:
     """An aggregation over the pods of each workload; ``pods`` has one element for each pod and further label."""
     joined = f"{pods} * on (pod) group_left ({', '.join(WORKLOAD_LABELS)}) {_owners(scope)}"
     return f"{function} by ({', '.join((*WORKLOAD_LABELS, *labels))}) ({parameter}{joined})"
 
 
+def told_of(scope: Workloads) -> str:
+    """By how many sources each workload is told of: more than its pods are where two clusters have one of its name."""
+    deployments = scope.selector(_listed("deployment", scope.deployments))
+    stateful_sets = scope.selector(_listed("statefulset", scope.stateful_sets))
+    told = _arms(
+        scope,
+        _named(f"kube_deployment_spec_replicas{deployments}", "deployment"),
+        _named(f"kube_statefulset_replicas{stateful_sets}", "statefulset"),
+    )
+    return f"count by ({', '.join(WORKLOAD_LABELS)}) ({told})"
+
+
 def _cpu(scope: Workloads, window: str) -> str:
-    usage = f"container_cpu_usage_seconds_total{scope.selector(*_CONTAINERS, scope.pods())}"
-    return _by_workload("sum", f"max by (pod, container) (rate({usage}[{window}]))", scope, "container")
+    usage = f"container_cpu_usage_seconds_total{scope.selector(*CONTAINERS, scope.pods())}"
+    return by_workload("sum", f"max by (pod, container) (rate({usage}[{window}]))", scope, "container")
 
 
 def _memory(scope: Workloads, _window: str) -> str:
-    usage = f"container_memory_working_set_bytes{scope.selector(*_CONTAINERS, scope.pods())}"
-    return _by_workload("max", f"max by (pod, container) ({usage})", scope, "container")
+    usage = f"container_memory_working_set_bytes{scope.selector(*CONTAINERS, scope.pods())}"
+    return by_workload("max", f"max by (pod, container) ({usage})", scope, "container")
 
 
 def _replicas(scope: Workloads, _window: str) -> str:
@@ -161,7 +177,7 @@ def _cpu_size(scope: Workloads, _window: str) -> str:
         f"max by (pod, container) (kube_pod_container_resource_{kind}{amounts})" for kind in ("limits", "requests")
     )
     ready = f"max by (pod) (kube_pod_status_ready{scope.selector(_IS_TRUE, scope.pods())}) == 1"
-    return _by_workload("avg", f"(sum by (pod) ({limits} or {requests}) and on (pod) {ready})", scope)
+    return by_workload("avg", f"(sum by (pod) ({limits} or {requests}) and on (pod) {ready})", scope)
 
 
 def _startup(scope: Workloads, _window: str) -> str:
@@ -172,10 +188,10 @@ def _startup(scope: Workloads, _window: str) -> str:
     pods, span = scope.selector(scope.pods()), STARTUP_SPAN_SECONDS
     ready = f"min by (pod, uid) (min_over_time(kube_pod_status_ready_time{pods}[{promql_duration(span)}]))"
     recent = f"(max by (pod, uid) (kube_pod_created{pods}) > time() - {span})"
-    return _by_workload("quantile", f"max by (pod) ({ready} - on (pod, uid) {recent} >= 0)", scope, parameter="0.5, ")
+    return by_workload("quantile", f"max by (pod) ({ready} - on (pod, uid) {recent} >= 0)", scope, parameter="0.5, ")
 
 
-_CONTAINERS = ('container!=""', 'image!=""')
+CONTAINERS = ('container!=""', 'image!=""')
 _IS_TRUE = 'condition="true"'
 _QUERIES: dict[Signal, Callable[[Workloads, str], str]] = {
     Signal.CPU: _cpu,

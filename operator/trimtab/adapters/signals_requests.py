@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from trimtab.adapters.promql import check, promql_duration
 from trimtab.adapters.signals_kube import SOURCES, Signal, placeholder_values
+from trimtab.adapters.signals_pods import PART, PODS, pod_selectors
 from trimtab.domain.objectives import MetricQuery
 from trimtab.domain.policy import PolicySpec
 
@@ -21,8 +22,8 @@ class SignalQuery:
     """PromQL of the user's own; None for the default query."""
     target_label: str | None = None
     unit: str = ""
-    by_container: bool = False
-    """Whether there is one series a container, not one in all."""
+    by: str = ""
+    """Label by which there are several series, such as ``container``; empty where there is one in all."""
     source: str = ""
     """What to name in a message: the field of the spec, or the series that a default query reads."""
 
@@ -49,12 +50,28 @@ class SignalRequest:
     """Later starts than ``since`` by name of the signal, for those of which older samples are there."""
     only: frozenset[str] | None = None
     """Names of the signals that are wanted; None for all."""
+    counted_since: float | None = None
+    """From when on pods are counted; None for what the newest values rest on."""
 
     @property
     def queries(self) -> tuple[SignalQuery, ...]:
         """The wanted signals whose queries can be sent."""
         wanted = (query for query in signal_queries(self.spec) if self.only is None or query.name in self.only)
         return tuple(query for query in wanted if query.fault is None)
+
+    @property
+    def counts(self) -> tuple[SignalQuery, ...]:
+        """The counts of pods that tell how many of them the wanted signals speak for."""
+        if self.only is not None and PODS not in self.only:
+            return ()
+        kind, namespace = self.spec.target_ref.kind, self.namespace
+        own = [
+            query.name
+            for query in self.queries
+            if query.template is not None and pod_selectors(query.template, kind, namespace) is not None
+        ]
+        source = "kube_pod_status_ready and the newest samples of each pod"
+        return tuple(SignalQuery(name, None, by=PART, source=source) for name in (PODS, *map(count_name, own)))
 
     @property
     def faults(self) -> dict[str, str]:
@@ -100,8 +117,13 @@ def objective_name(objective: str) -> str:
     return f"objective/{objective}"
 
 
+def count_name(signal: str) -> str:
+    """Name of the count of the pods that a user's own query has samples of."""
+    return f"{PODS}/{signal}"
+
+
 def _metric(signal: Signal, own: MetricQuery | None, unit: str) -> SignalQuery:
-    by_container = signal in {Signal.CPU, Signal.MEMORY}
+    by = "container" if signal in {Signal.CPU, Signal.MEMORY} else ""
     if own is None:
-        return SignalQuery(signal, None, None, unit, by_container, SOURCES[signal])
-    return SignalQuery(signal, own.query, own.target_label, unit, by_container, f"spec.metrics.{signal}.query")
+        return SignalQuery(signal, None, None, unit, by, SOURCES[signal])
+    return SignalQuery(signal, own.query, own.target_label, unit, by, f"spec.metrics.{signal}.query")

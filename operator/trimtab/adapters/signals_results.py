@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from trimtab.adapters.clusters import is_suspect
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, RangeAnswer, RangeSeries
 from trimtab.adapters.signals import BulkQuery, Consumer
 from trimtab.adapters.signals_kube import Signal
-from trimtab.adapters.signals_requests import SignalRequest, objective_name
-from trimtab.domain.history import WorkloadHistory
+from trimtab.adapters.signals_pods import DEFAULTS, PODS, READY, SEEN
+from trimtab.adapters.signals_requests import SignalRequest, count_name, objective_name
+from trimtab.domain.history import Coverage, WorkloadHistory
 from trimtab.domain.series import FloatArray, Series, empty
 from trimtab.domain.status_types import format_time
-
-_CONTAINER = "container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class FetchResult:
     history: WorkloadHistory
     failures: dict[str, QueryFailed] = field(default_factory=dict)
     """By name of the signal."""
+    suspect: bool = False
+    """Whether more than one cluster seems to tell of the workload: to be looked into before the values are used."""
 
     @property
     def partial(self) -> bool:
@@ -64,9 +66,10 @@ def shares(bulk: BulkQuery, answers: Sequence[RangeAnswer] | QueryFailed) -> lis
 def _reading(bulk: BulkQuery, consumer: Consumer, found: Sequence[RangeSeries]) -> Readings:
     by_name: dict[str, list[RangeSeries]] = defaultdict(list)
     for series in found:
-        by_name[series.labels.get(_CONTAINER, "") if consumer.query.by_container else ""].append(series)
-    if consumer.query.by_container and "" in by_name:
-        message = f"{consumer.shown} gives a series without the label container: keep it in the query's `by`"
+        by_name[series.labels.get(consumer.query.by, "") if consumer.query.by else ""].append(series)
+    if consumer.query.by and "" in by_name:
+        label = consumer.query.by
+        message = f"{consumer.shown} gives a series without the label {label}: keep it in the query's `by`"
         return QueryFailed(FailureKind.BAD_QUERY, message)
     result: dict[str, Series] = {}
     for name, parts in by_name.items():
@@ -120,6 +123,9 @@ def results(requests: Sequence[SignalRequest], read: Iterable[Share]) -> dict[st
 def _result(request: SignalRequest, read: dict[str, Readings]) -> FetchResult:
     failures = {name: QueryFailed(FailureKind.BAD_QUERY, fault) for name, fault in request.faults.items()}
     failures |= {name: reading for name, reading in read.items() if isinstance(reading, QueryFailed)}
+    for count in request.counts:
+        if (failed := failures.get(count.name)) is not None and failed.kind is FailureKind.NO_DATA:
+            del failures[count.name]  # no exporter tells of readiness, or no pod is ready yet: nothing to compare with
     units = {query.name: query.unit for query in request.queries}
 
     def series_of(name: str) -> dict[str, Series]:
@@ -140,8 +146,39 @@ def _result(request: SignalRequest, read: dict[str, Readings]) -> FetchResult:
         memory_bytes=series_of(Signal.MEMORY),
         objectives={o.name: single(objective_name(o.name)) for o in request.spec.objectives},
         startup_seconds=None if newest is None else newest[1],
+        coverage=_coverage(request, series_of, failures),
     )
-    return FetchResult(history, failures)
+    return FetchResult(history, failures, is_suspect(series_of(PODS)))
+
+
+def refused(request: SignalRequest, failure: QueryFailed) -> FetchResult:
+    """The result of a request whose signals all have this failure."""
+    return _result(request, {query.name: failure for query in request.queries})
+
+
+def _coverage(
+    request: SignalRequest, series_of: Callable[[str], dict[str, Series]], failures: Mapping[str, QueryFailed]
+) -> dict[str, Coverage]:
+    """How many pods each signal speaks for; one that a user's query replaces is counted by that query alone."""
+    parts = series_of(PODS)
+    ready = parts.get(READY)
+    if ready is None:
+        return {}
+    counted = {count.name for count in request.counts} - failures.keys()
+    found: dict[str, Series] = {}
+    for query in request.queries:
+        if query.template is None and query.name in DEFAULTS:
+            found[query.name] = parts.get(query.name, replace(ready, values=np.zeros(len(ready))))
+        elif (count := count_name(query.name)) in counted:
+            seen = series_of(count).get(SEEN)
+            found[query.name] = replace(ready, values=np.zeros(len(ready))) if seen is None else seen
+    return {name: Coverage(ready, _counted(seen, ready), request.window_seconds) for name, seen in found.items()}
+
+
+def _counted(seen: Series, ready: Series) -> Series:
+    """``seen`` on the grid of ``ready``: none where pods were ready and none is told of."""
+    values = np.array([seen.at(float(time)) for time in ready.times])
+    return replace(ready, values=np.where(np.isfinite(ready.values), np.nan_to_num(values, nan=0.0), np.nan))
 
 
 def _total(by_container: dict[str, Series], step_seconds: float) -> Series:

@@ -26,6 +26,8 @@ class DataProblem(StrEnum):
     STALE = "Stale"
     NOT_FINITE = "NotFinite"
     ABSURD = "Absurd"
+    SEVERAL_CLUSTERS = "SeveralClusters"
+    PODS_MISSING = "PodsMissing"
     SHORT_HISTORY = "ShortHistory"
     GAPS = "Gaps"
 

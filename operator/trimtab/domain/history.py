@@ -8,6 +8,43 @@ from trimtab.domain.series import Series, empty
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many pods a signal speaks for, on the history's grid; NaN where it was not counted."""
+
+    ready: Series
+    """Pods that have been ready for two windows."""
+    seen: Series
+    """Those of them that have samples of the signal."""
+    window_seconds: float
+    """A rate looks back so far: what went unseen within it is missing from the rate still."""
+
+    def missing(self, time: float) -> tuple[int, int] | None:
+        """(missing, ready) pods by the newest count in the window up to ``time`` that misses any; None where none does.
+
+        >>> import numpy as np
+        >>> three = Coverage(Series(0, 60, np.array([6.0, 6.0])), Series(0, 60, np.array([3.0, 6.0])), 90.0)
+        >>> three.missing(60.0), three.missing(120.0)
+        ((3, 6), None)
+        """
+        ready = self.ready.between(time - self.window_seconds + self.ready.step_seconds / 2, time)
+        for at, count in zip(ready.times[::-1], ready.values[::-1], strict=True):
+            seen = self.seen.at(float(at))
+            if seen < count:
+                return round(count - seen), round(count)
+        return None
+
+    def joined(self, newer: Coverage, keep_seconds: float) -> Coverage:
+        """This count continued by ``newer``, cut to ``keep_seconds``."""
+        if newer.ready.step_seconds != self.ready.step_seconds:
+            return newer
+        return Coverage(
+            self.ready.joined(newer.ready, keep_seconds),
+            self.seen.joined(newer.seen, keep_seconds),
+            newer.window_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadHistory:
     """Signals of one workload, all on one grid; a signal that was never seen is an empty series."""
 
@@ -25,6 +62,9 @@ class WorkloadHistory:
     """Value of each objective by its name."""
     startup_seconds: float | None = None
     """Time from creation to Ready of a recent pod; None when it was never seen."""
+    coverage: dict[str, Coverage] = field(default_factory=dict)
+    """How many pods each signal speaks for, by its name (``cpu``, ``memory``, ``load``, ``objective/p99``), lately and
+    as far back as a trial reaches; signals that are not counted by pod are not here."""
 
 
 def without_samples(history: WorkloadHistory) -> WorkloadHistory:

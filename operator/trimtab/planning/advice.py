@@ -23,9 +23,7 @@ from trimtab.planning.options import follows_by_itself, monthly_cost
 from trimtab.planning.rightsizing import Usage, requested
 from trimtab.planning.strategies import STRATEGIES, Strategy
 
-_UNTRUSTED: Final = frozenset(
-    {DataProblem.NO_DATA, DataProblem.STALE, DataProblem.NOT_FINITE, DataProblem.ABSURD, DataProblem.GAPS}
-)
+_UNTRUSTED: Final = frozenset(set(DataProblem) - {DataProblem.SHORT_HISTORY})
 _MOST_PERCENT, _LEAST_PERCENT = 95, 5
 
 

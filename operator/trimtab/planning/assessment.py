@@ -10,7 +10,16 @@ import numpy as np
 from trimtab.domain.choices import ForecastModel
 from trimtab.forecasting.forecast import Forecast, NoForecast
 from trimtab.forecasting.supervision import Supervised, foresee
-from trimtab.planning.evidence import cpu_per_load, objective_state, plausible_history, profile_of, quality_of, usage_of
+from trimtab.planning.evidence import (
+    cpu_per_load,
+    objective_state,
+    plausible_history,
+    pods_missing,
+    profile_of,
+    quality_of,
+    uncounted,
+    usage_of,
+)
 from trimtab.planning.findings import AssessInputs, Assessment, Known
 from trimtab.planning.insights import gain_insights
 from trimtab.planning.learning import learn
@@ -18,7 +27,9 @@ from trimtab.planning.learning import learn
 
 def assess(inputs: AssessInputs) -> Assessment:
     """Everything that decisions rest on, from one workload's history; never raises on odd numbers."""
-    quality = quality_of(inputs.spec, inputs.history, inputs.failures, inputs.now, partial=inputs.partial)
+    quality = quality_of(
+        inputs.spec, inputs.history, inputs.failures, inputs.now, partial=inputs.partial, clusters=inputs.clusters
+    )
     inputs = replace(inputs, history=plausible_history(inputs.history))
     spec, history, now = inputs.spec, inputs.history, inputs.now
     states = tuple(objective_state(objective, history, quality, now, spec) for objective in spec.objectives)
@@ -34,6 +45,8 @@ def assess(inputs: AssessInputs) -> Assessment:
         objectives=states,
         breached=tuple(state.name for state in states if state.state == "Violated"),
         unknown=tuple(state.name for state in states if state.state == "Unknown"),
+        pods_missing=pods_missing(history, inputs.failures, now),
+        uncounted=uncounted(spec, history),
         forecast=expected,
         known=replace(before, supervised=supervised, learned=learned) if before else Known(supervised, learned),
         curves=learned.curves,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -21,6 +21,12 @@ from trimtab.domain.units import format_number
 from trimtab.planning.learning import on_grid
 from trimtab.planning.rightsizing import Usage
 
+STILL_SEEN: Final = (None, DataProblem.PODS_MISSING, DataProblem.SHORT_HISTORY, DataProblem.GAPS)
+"""Problems that keep runs from starting and leave a demand that is seen now, for following to go by."""
+_BY_CONTAINER: Final[Mapping[str, Callable[[WorkloadHistory], Mapping[str, Series]]]] = {
+    "cpu": lambda history: history.cpu_cores,
+    "memory": lambda history: history.memory_bytes,
+}
 _PROFILE_POINTS: Final = 40
 _NO_TRAFFIC_SHARE: Final = 1e-3
 
@@ -37,11 +43,18 @@ def plausible_history(history: WorkloadHistory) -> WorkloadHistory:
 
 
 def quality_of(
-    spec: PolicySpec, history: WorkloadHistory, failures: Mapping[str, str], now: float, *, partial: bool
+    spec: PolicySpec,
+    history: WorkloadHistory,
+    failures: Mapping[str, str],
+    now: float,
+    *,
+    partial: bool,
+    clusters: str = "",
 ) -> Quality:
     """Quality of the demand, and of the signals that every decision needs beside it.
 
-    ``failures`` says why a signal could not be read, ``partial`` that an answer was.
+    ``failures`` says why a signal could not be read, ``partial`` that an answer was, ``clusters`` that several clusters
+    are in it.
     """
     guard = spec.guardrails
     quality = assess_quality(
@@ -50,6 +63,8 @@ def quality_of(
         max_age_seconds=guard.max_data_age,
         min_history_seconds=guard.min_history,
     )
+    if clusters:
+        return replace(quality, problem=DataProblem.SEVERAL_CLUSTERS, message=clusters)
     load = "load" if spec.metrics.load is not None else "cpu"
     failed = [f"{name}: {failures[name]}" for name in (load, "replicas") if name in failures]
     if partial:
@@ -58,7 +73,32 @@ def quality_of(
         return replace(quality, message=f"{quality.message} {failed[0]}")
     if failed:
         return replace(quality, problem=DataProblem.NO_DATA, message=failed[0])
+    if quality.problem in STILL_SEEN and (missing := pods_missing(history, failures, now)):
+        return replace(quality, problem=DataProblem.PODS_MISSING, message=f"{missing}: nothing is removed.")
     return quality
+
+
+def pods_missing(history: WorkloadHistory, failures: Mapping[str, str], now: float) -> str:
+    """Which signals speak for a part of the pods only, or may do so; empty where none does.
+
+    What is missing counts as nothing, so that more may be asked for by what is seen, as with the HPA, and never less.
+    """
+    told = []
+    for name, coverage in history.coverage.items():
+        if name in _BY_CONTAINER and not any(one.present for one in _BY_CONTAINER[name](history).values()):
+            continue  # nothing was ever read of it: no exporter shows it
+        if (missing := coverage.missing(now)) is not None:
+            told.append(f"{missing[0]} of {missing[1]} pods have no samples of {name}")
+    unread = next((why for name, why in failures.items() if name.split("/")[0] == "pods"), "")
+    if unread and not told:
+        told.append(f"how many pods have samples could not be read: {unread}")
+    return ", ".join(told)
+
+
+def uncounted(spec: PolicySpec, history: WorkloadHistory) -> tuple[str, ...]:
+    """Signals of which it is not known how many pods they speak for; empty where pods are not counted at all."""
+    names = ["load" if spec.metrics.load is not None else "cpu", *(f"objective/{one.name}" for one in spec.objectives)]
+    return tuple(name.removeprefix("objective/") for name in names if name not in history.coverage)
 
 
 def objective_state(

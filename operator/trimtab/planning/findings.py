@@ -89,6 +89,8 @@ class AssessInputs:
     """How far ahead following looks; the forecast reaches at least as far."""
     partial: bool = False
     """An answer was partial: nothing may be begun on the rest."""
+    clusters: str = ""
+    """Why it is not known whose samples they are; empty where one cluster tells."""
     previous: Known | None = None
     """What the round before learned."""
     baseline_until: float | None = None
@@ -128,6 +130,10 @@ class Assessment:
     breached: tuple[str, ...]
     unknown: tuple[str, ...]
     """Objectives without a fresh value while there is traffic."""
+    pods_missing: str
+    """Which signals speak for a part of the pods only: nothing is removed by them. Empty where none does."""
+    uncounted: tuple[str, ...]
+    """Signals of which it is not known how many pods they speak for."""
     forecast: Forecast | NoForecast
     curves: dict[str, PerformanceCurve]
     not_learned: dict[str, str]

@@ -57,6 +57,8 @@ class FollowInputs:
     """The strategy's quantile of the peak from now to now + start-up + hold time; None without a reliable forecast."""
     forecast_peak_at: float | None = None
     breach: Breach | None = None
+    no_fewer: str = ""
+    """Why the demand may be larger than it looks, so that no replica is removed; empty where it is whole."""
     behavior: Behavior = field(default_factory=Behavior)
     unit: str = ""
     settle_seconds: float = 120.0
@@ -121,6 +123,12 @@ def follow(inputs: FollowInputs) -> Follow | Hold:
     target = _bounded(inputs, paced.replicas)
     if target != wanted:
         reason = f"{reason}; {f'{target} for now' if target != current else 'held'} by {paced.limited_by}"
+    if target < current and inputs.no_fewer:
+        return Hold(
+            f"{reason}; not done: {inputs.no_fewer}, and nothing is removed until they have",
+            advice.not_capacity,
+            memory,
+        )
     if target == current:
         return Hold(reason, advice.not_capacity, memory)
     written = replace(memory, behavior=scaled(memory.behavior, inputs.now, current, target))

@@ -44,6 +44,8 @@ DATA: Final = {
     DataProblem.STALE: 10.0,
     DataProblem.NOT_FINITE: 20.0,
     DataProblem.ABSURD: 20.0,
+    DataProblem.SEVERAL_CLUSTERS: 10.0,
+    DataProblem.PODS_MISSING: 40.0,
     DataProblem.GAPS: 50.0,
     DataProblem.SHORT_HISTORY: 70.0,
 }

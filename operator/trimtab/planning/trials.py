@@ -49,6 +49,8 @@ class Samples:
     """Cores per pod; all NaN where a pod has neither request nor limit."""
     values: Mapping[str, FloatArray]
     """Value of each objective by its name."""
+    covered: NDArray[np.bool_] | None = None
+    """Whether all pods that were ready had samples; None stands for always."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for arrays of different lengths."""
@@ -223,9 +225,12 @@ def _results(trial: Trial, after: Window, to_blame: NDArray[np.bool_]) -> tuple[
     seen = seen[np.isfinite(seen)]
     idle_below = _IDLE_SHARE * float(seen.max()) if seen.size else 0.0
     results: list[Result] = []
-    for value, load, blamed in zip(after.values, trial.after.load, to_blame, strict=True):
-        if np.isfinite(value):
+    covered = trial.after.covered if trial.after.covered is not None else np.ones(len(trial.after), dtype=np.bool_)
+    for value, load, blamed, whole in zip(after.values, trial.after.load, to_blame, covered, strict=True):
+        if np.isfinite(value) and (blamed or whole):
             results.append("Fail" if blamed else "Pass")
+        elif not whole:
+            results.append("Error")  # what half of the pods say proves nothing for all
         else:
             results.append("NoTraffic" if load <= idle_below else "Error")
     return tuple(results)

@@ -58,7 +58,7 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
             ConditionType.DATA_AVAILABLE,
             "True" if quality.ok else "False",
             "Fresh" if quality.ok else quality.problem.value if quality.problem else "Unknown",
-            quality.message,
+            _data_text(situation),
         ),
         met,
         made(
@@ -124,6 +124,15 @@ def _doing(outcome: Outcome, active: Run | None) -> str:
     if outcome.following:
         return outcome.following
     return outcome.proposal.reason if isinstance(outcome.proposal, NoPlan) else outcome.proposal.plan.reason
+
+
+def _data_text(situation: Situation) -> str:
+    """What is wrong with the data, and of what it is not known how many pods it speaks for."""
+    assessment = situation.assessment
+    if not assessment.quality.ok or not assessment.uncounted:
+        return assessment.quality.message
+    names = ", ".join(assessment.uncounted)
+    return f"{assessment.quality.message} Whether all pods are in {names} is not known: no query selects them by pod."
 
 
 def _progress(active: Run | None) -> str:

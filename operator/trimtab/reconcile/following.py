@@ -12,7 +12,6 @@ import structlog
 from trimtab.adapters.fence import Purpose
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.resources import RESUMED_ANNOTATION
-from trimtab.analytics.quality import DataProblem
 from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
@@ -20,6 +19,7 @@ from trimtab.domain.run import Phase
 from trimtab.domain.status import PolicyStatus, Scaling, ScalingStep, ScalingToday
 from trimtab.domain.status_types import parse_time
 from trimtab.forecasting.forecast import Forecast
+from trimtab.planning.evidence import STILL_SEEN
 from trimtab.planning.following import Follow, FollowInputs, follow
 from trimtab.planning.holding import accepted_value, newer_value, released, written_back
 from trimtab.planning.ownership import claim
@@ -30,8 +30,6 @@ from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation
 
 _MOST_REPLICAS: Final = 10_000
-_FOLLOWABLE: Final = (None, DataProblem.SHORT_HISTORY)
-"""Short history keeps runs from starting; following goes by what is seen now."""
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -147,7 +145,7 @@ def _inputs(situation: Situation, remembered: Remembered, workload: Workload) ->
         ready_replicas=workload.ready_replicas,
         min_replicas=max(horizontal.min_replicas, min(strategy.min_replicas, horizontal.max_replicas)),
         max_replicas=min(horizontal.max_replicas, _MOST_REPLICAS),
-        demand=assessment.demand if assessment.quality.problem in _FOLLOWABLE else None,
+        demand=assessment.demand if assessment.quality.problem in STILL_SEEN else None,
         demand_age_seconds=situation.now - last[0] if last else math.inf,
         max_data_age_seconds=situation.spec.guardrails.max_data_age,
         capacity_per_replica=found.load_per_replica if math.isfinite(found.load_per_replica) else None,
@@ -157,6 +155,7 @@ def _inputs(situation: Situation, remembered: Remembered, workload: Workload) ->
         forecast_peak=peak,
         forecast_peak_at=peak_at,
         breach=_breach(situation, workload),
+        no_fewer=assessment.pods_missing,
         behavior=horizontal.behavior,
         unit=history.load.unit,
         settle_seconds=startup + situation.window_seconds + situation.spec.analysis.interval,

@@ -14,6 +14,7 @@ from trimtab.domain.run import RunSpec, Trigger
 from trimtab.domain.run_status import Applied, Plan
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import parse_quantity
+from trimtab.planning.evidence import pods_missing
 from trimtab.planning.options import follows
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve
 from trimtab.planning.rightsizing import cpu_size
@@ -73,7 +74,7 @@ def readable_until(situation: Situation, now: float) -> float:
     number of errors in a row the wait is over, and what is missing counts as an error.
     """
     until = now - situation.step_seconds
-    if not any(kind.startswith(("load", "objective/", "replicas")) for kind in situation.unread):
+    if not any(kind.startswith(("load", "objective/", "replicas", "pods")) for kind in situation.unread):
         return until
     seen = situation.history.load.last()
     patience = (situation.spec.validation.consecutive_error_limit + 1) * situation.spec.validation.interval
@@ -85,12 +86,14 @@ def _samples(history: WorkloadHistory, times: FloatArray, spec: PolicySpec) -> S
     def at(series: Series | None) -> FloatArray:
         return np.array([series.at(time) if series is not None else math.nan for time in times], dtype=np.float64)
 
+    covered = np.array([not pods_missing(history, {}, float(time)) for time in times], dtype=np.bool_)
     return Samples(
         at=times,
-        load=at(history.load),
+        load=np.where(covered, at(history.load), np.nan),
         replicas=at(history.replicas),
         cpu_size=at(history.cpu_size),
         values={objective.name: at(history.objectives.get(objective.name)) for objective in spec.objectives},
+        covered=covered,
     )
 
 

@@ -248,7 +248,8 @@ class Reconciler:
             assert isinstance(policy.spec, PolicySpec), "only usable policies are gathered"
             spec = _reaching_back(policy.spec, runs.get(policy.key, ()), now)
             window = self._window(policy.spec)
-            requests.append(self._services.metrics.request(policy.uid, policy.namespace, spec, now, window))
+            since = _counted_since(runs.get(policy.key, ()))
+            requests.append(self._services.metrics.request(policy.uid, policy.namespace, spec, now, window, since))
         fetched = await self._services.source.fetch_round(requests)
         return [
             Reading(self._services.metrics.absorb(request, fetched[request.key]), fetched[request.key].failures)
@@ -285,6 +286,7 @@ class Reconciler:
             history=read.history,
             failures={name: failure.message for name, failure in read.failures.items()},
             partial=any(failure.kind is FailureKind.PARTIAL for failure in read.failures.values()),
+            clusters=next((one.message for one in read.failures.values() if one.kind is FailureKind.MANY_CLUSTERS), ""),
             now=now,
             lead_seconds=lead_seconds(read.history, policy.spec.analysis.interval, self._window(policy.spec)),
             previous=self._remember(policy).known,
@@ -325,6 +327,12 @@ class Reconciler:
         await self._services.resources.write_policy_status(policy, status)
         remembered.status = remembered.written = status
         remembered.written_at = self._services.clock()
+
+
+def _counted_since(runs: tuple[Run, ...]) -> float | None:
+    """From when on it must be known how many pods had samples: the start of a trial under way."""
+    trials = [run.status.applied.at for run in runs if run.phase.unproven and run.status.applied is not None]
+    return min(trials, default=None)
 
 
 def _reaching_back(spec: PolicySpec, runs: tuple[Run, ...], now: float) -> PolicySpec:

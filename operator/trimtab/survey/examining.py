@@ -36,12 +36,14 @@ class Job:
     """Why a signal has no samples, by its name."""
     partial: bool
     now: float
+    clusters: str = ""
+    """Why nothing was added up; empty where one cluster tells."""
 
 
 def examine(job: Job) -> WorkloadEntry:
     """The entry of one workload, without the samples beyond what is drawn."""
     if job.history.load.present == 0:
-        return without_data(job.workload, job.failures)
+        return without_data(job.workload, job.failures, job.clusters)
     workload = _with_unsized(job)
     running = Running(target(workload), workload.replicas, workload.replicas, workload.containers)
     assessment = assess(
@@ -77,8 +79,10 @@ def examine(job: Job) -> WorkloadEntry:
     )
 
 
-def without_data(workload: FoundWorkload, failures: Mapping[str, str]) -> WorkloadEntry:
+def without_data(workload: FoundWorkload, failures: Mapping[str, str], clusters: str = "") -> WorkloadEntry:
     """The entry of a workload of which nothing was read, with what was asked."""
+    if clusters:
+        return _bare(workload, State.NO_DATA, clusters)
     if workload.replicas == 0:
         message, query = "no pods: it is scaled to 0 replicas", ""
     else:

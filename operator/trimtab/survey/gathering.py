@@ -19,6 +19,7 @@ from trimtab.adapters.prometheus_connection import Connection, PrometheusSetting
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed
 from trimtab.adapters.signals import grid_floor
 from trimtab.adapters.signals_kube import Signal
+from trimtab.adapters.signals_pods import PODS
 from trimtab.adapters.signals_requests import SignalRequest
 from trimtab.adapters.signals_results import FetchResult
 from trimtab.adapters.workers import Workers
@@ -29,7 +30,7 @@ from trimtab.survey.options import SurveyOptions
 
 BATCH: Final = 100
 """Workloads that are read and held at a time: histories of this many are in memory."""
-_SIGNALS: Final = frozenset({Signal.CPU, Signal.MEMORY, Signal.REPLICAS, Signal.CPU_SIZE})
+_SIGNALS: Final = frozenset({Signal.CPU, Signal.MEMORY, Signal.REPLICAS, Signal.CPU_SIZE, PODS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ async def survey(
 ) -> AnalysisReport | NothingFound:
     """The report on all workloads that ``options`` name, up to ``now`` in unix seconds.
 
-    Workloads without data are entries that say why. Requests to Prometheus: three to find the workloads, and four for
+    Workloads without data are entries that say why. Requests to Prometheus: three to find the workloads, and five for
     each namespace, or each 100 workloads of a larger one. ``tell`` is called after each batch.
     """
     found = await asyncio.to_thread(_find, settings, options, now)
@@ -137,7 +138,8 @@ async def _assessed(
 
 def _job(workload: FoundWorkload, request: SignalRequest, result: FetchResult, now: float) -> Job:
     failures = {name: failure.message for name, failure in result.failures.items()}
-    return Job(workload, request.spec, result.history, failures, result.partial, now)
+    clusters = next((one.message for one in result.failures.values() if one.kind is FailureKind.MANY_CLUSTERS), "")
+    return Job(workload, request.spec, result.history, failures, result.partial, now, clusters)
 
 
 def _find(settings: PrometheusSettings, options: SurveyOptions, now: float) -> Discovery | QueryFailed:
