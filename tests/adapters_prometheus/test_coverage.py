@@ -201,8 +201,9 @@ DEPLOYMENT = TargetKind.DEPLOYMENT
             [("all", ()), ("busy", ('container="app"',))],
         ),
         ('sum(rate(hits{pod!~"other.*"}[5m]))', [("hits", ())]),
+        ('sum(rate(hits{service="$target",pod!=""}[5m]))', [("hits", ())]),
     ],
-    ids=["pods", "by name", "two metrics", "not others"],
+    ids=["pods", "by name", "two metrics", "not others", "any pod"],
 )
 def test_selectors_of_pods(query: str, expected: list[tuple[str, tuple[str, ...]]]) -> None:
     found = pod_selectors(query, DEPLOYMENT, "shop")

@@ -124,11 +124,7 @@ def follow(inputs: FollowInputs) -> Follow | Hold:
     if target != wanted:
         reason = f"{reason}; {f'{target} for now' if target != current else 'held'} by {paced.limited_by}"
     if target < current and inputs.no_fewer:
-        return Hold(
-            f"{reason}; not done: {inputs.no_fewer}, and nothing is removed until they have",
-            advice.not_capacity,
-            memory,
-        )
+        return Hold(f"{reason}; nothing is removed while {inputs.no_fewer}", advice.not_capacity, memory)
     if target == current:
         return Hold(reason, advice.not_capacity, memory)
     written = replace(memory, behavior=scaled(memory.behavior, inputs.now, current, target))

@@ -9,6 +9,7 @@ from trimtab.analytics.quality import DataProblem
 from trimtab.domain.objects import Run
 from trimtab.domain.status import Condition, ConditionType, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
+from trimtab.planning.evidence import STILL_SEEN
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.insight_conditions import Turn, conditions
 from trimtab.reconcile.outcome import Outcome
@@ -37,7 +38,8 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
         ready = made(ConditionType.READY, "False", "Paused", f"trimtab resume {situation.policy.name} to go on")
     elif not quality.ok:
         reason = "LearningHistory" if quality.problem is DataProblem.SHORT_HISTORY else "NoUsableData"
-        ready = made(ConditionType.READY, "False", reason, f"nothing is changed: {quality.message}")
+        what = "nothing is tried" if quality.problem in STILL_SEEN else "nothing is changed"
+        ready = made(ConditionType.READY, "False", reason, f"{what}: {quality.message}")
     else:
         ready = made(ConditionType.READY, "True", situation.spec.mode.value, _doing(outcome, active))
     unknown = [state.name for state in assessment.objectives if state.state == "Unknown"]
