@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import promql_parser
 import pytest
@@ -114,7 +115,7 @@ async def source(prometheus: Prometheus) -> AsyncIterator[PrometheusSource]:
     await made.close()
 
 
-async def read(source: PrometheusSource, name: str, until: float = END, **fields: object) -> FetchResult:
+async def read(source: PrometheusSource, name: str, until: float = END, **fields: Any) -> FetchResult:
     return (await source.fetch_round([request(name, spec(name, **fields), until - 1200, until)]))[name]
 
 

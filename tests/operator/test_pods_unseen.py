@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from demo.stage import Simulation, Stage
@@ -85,5 +87,5 @@ async def _has(stage: Stage, name: str, count: int) -> bool | None:
     return True if await replicas(stage, name) == count else None
 
 
-def _policy(name: str, **spec: object) -> JsonObject:
+def _policy(name: str, **spec: Any) -> JsonObject:
     return policy(name, **({"metrics": None, "objectives": None, "horizontal": BOUNDS, "vertical": None} | spec))
