@@ -215,6 +215,7 @@ class Stage:
         scrape_interval_seconds: float = 1.0,
         log_level: str = "DEBUG",
         metrics_port: int = 0,
+        options: Iterable[str] = (),
         name: str = "operator",
     ) -> Operator:
         """Start an operator that looks after this namespace."""
@@ -229,7 +230,7 @@ class Stage:
             "--health-port",
             "0",
         ]
-        command += ["--log-level", log_level]
+        command += ["--log-level", log_level, *options]
         command += ["--store-url", os.environ.get("TRIMTAB_STORE_URL", f"sqlite:///{self.folder / 'trimtab.db'}")]
         number = sum(operator.process.name == name for operator in self._operators)
         log = self.folder / f"{name}-{number}.log"

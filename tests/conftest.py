@@ -15,7 +15,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -192,7 +192,8 @@ def namespace(control_plane: ControlPlane | ExistingCluster) -> Iterator[str]:
         while not core.list_namespaced_service_account(name).items:
             time.sleep(0.02)
         yield name
-        core.delete_namespace(name)
+        with suppress(client.ApiException):  # the test may have deleted it
+            core.delete_namespace(name)
 
 
 @pytest.fixture

@@ -14,11 +14,15 @@ from typing import Annotated, TypeVar
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from trimtab import __version__
 from trimtab.adapters.kube import KubeClient, KubeError
 from trimtab.adapters.resources import RESUMED_ANNOTATION, Resources
+from trimtab.adapters.switch import SWITCH_NAMESPACE
 from trimtab.commands import include
+from trimtab.commands.shell import RefusedError
+from trimtab.commands.stopping import pause_all, release_runs, resume_all, stopped
 from trimtab.domain.objects import Policy, Run
 from trimtab.domain.run import Phase
 from trimtab.reporting.terminal import explanation, overview
@@ -37,11 +41,11 @@ _out = Console(width=None if sys.stdout.isatty() else 10_000)  # what is piped o
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig; default KUBECONFIG or ~/.kube/config.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the policy or run.")]
 PolicyName = Annotated[str, typer.Argument(help="Name of the PerformancePolicy.")]
+OptionalPolicy = Annotated[str | None, typer.Argument(help="Name of the PerformancePolicy.")]
+SwitchNamespace = Annotated[
+    str, typer.Option(envvar="TRIMTAB_SWITCH_NAMESPACE", help="Namespace of the operator, where its switch is.")
+]
 RunName = Annotated[str, typer.Argument(help="Name of the OptimizationRun.")]
-
-
-class RefusedError(Exception):
-    """What was asked for cannot be done; the message says why and what can."""
 
 
 def main() -> None:
@@ -81,6 +85,15 @@ def operator(
         str | None,
         typer.Option(help="SQLAlchemy URL of the store, default a file in ~/.local/state; none for memory only."),
     ] = None,
+    max_open_runs: Annotated[
+        str | None, typer.Option(help="Trials open at once: a count, or a share of the acting policies. Default 5%.")
+    ] = None,
+    pause_after_failures: Annotated[
+        int | None, typer.Option(help="Failed trials within an hour, and most of them, that stop new ones. Default 3.")
+    ] = None,
+    switch_namespace: Annotated[
+        str | None, typer.Option(help="Namespace of ConfigMap trimtab-switch; default the pod's own.")
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
     kubeconfig: Kubeconfig = None,
@@ -100,6 +113,9 @@ def operator(
         "health_port": health_port,
         "workers": workers,
         "store_url": store_url,
+        "max_open_runs": max_open_runs,
+        "pause_after_failures": pause_after_failures,
+        "switch_namespace": switch_namespace,
         "log_format": log_format,
         "log_level": log_level,
         "kubeconfig": kubeconfig,
@@ -118,16 +134,20 @@ def get(
     namespace: Namespace = "default",
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Every namespace.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show again every two seconds.")] = False,
+    switch_namespace: SwitchNamespace = SWITCH_NAMESPACE,
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Show policies and their runs."""
 
-    async def show(resources: Resources) -> None:
-        scope = None if all_namespaces else namespace
+    async def show(kube: KubeClient) -> None:
+        scope, resources = None if all_namespaces else namespace, Resources(kube)
         while True:
             policies, runs = await resources.policies(scope), await resources.runs(scope)
+            header = await stopped(kube, switch_namespace, policies)
             if watch:
                 _out.clear()
+            for line in header:
+                _out.print(Text(line, style="bold yellow"))
             if policies:
                 _out.print(overview(policies, runs, namespaced=all_namespaces, now=time.time()))
             else:
@@ -136,7 +156,7 @@ def get(
                 return
             await asyncio.sleep(2.0)
 
-    _with_resources(kubeconfig, show)
+    _with_kube(kubeconfig, show)
 
 
 @app.command()
@@ -152,17 +172,56 @@ def explain(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Ku
 
 
 @app.command()
-def pause(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Kubeconfig = None) -> None:
-    """Change nothing more under a policy; a trial under way is still ended."""
-    _with_resources(kubeconfig, lambda resources: _set_paused(resources, namespace, policy, paused=True))
-    print(f"{policy} is paused; trimtab resume {policy} -n {namespace} to go on")
+def pause(
+    policy: OptionalPolicy = None,
+    namespace: Namespace = "default",
+    everything: Annotated[bool, typer.Option("--all", help="Every policy: no new write until resume --all.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, shown beside what is paused; with --all.")] = "",
+    switch_namespace: SwitchNamespace = SWITCH_NAMESPACE,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Change nothing more under a policy, or under all; a trial under way is still ended."""
+    if everything:
+        _alone(policy, "--all")
+        print(_with_kube(kubeconfig, lambda kube: pause_all(kube, switch_namespace, reason)))
+        return
+    name = _named(policy, "--all")
+    _with_resources(kubeconfig, lambda resources: _set_paused(resources, namespace, name, paused=True))
+    print(f"{name} is paused; trimtab resume {name} -n {namespace} to go on")
 
 
 @app.command()
-def resume(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Kubeconfig = None) -> None:
-    """Go on after a pause, or after a person's own change was held to."""
-    _with_resources(kubeconfig, lambda resources: _set_paused(resources, namespace, policy, paused=False))
-    print(f"{policy} goes on")
+def resume(
+    policy: OptionalPolicy = None,
+    namespace: Namespace = "default",
+    everything: Annotated[bool, typer.Option("--all", help="After pause --all.")] = False,
+    fleet: Annotated[bool, typer.Option("--fleet", help="Begin trials again after too many failed.")] = False,
+    switch_namespace: SwitchNamespace = SWITCH_NAMESPACE,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Go on after a pause, after a person's own change was held to, or after too many trials failed."""
+    if everything or fleet:
+        _alone(policy, "--all or --fleet")
+        print(
+            _with_kube(kubeconfig, lambda kube: resume_all(kube, switch_namespace, everything=everything, fleet=fleet))
+        )
+        return
+    name = _named(policy, "--all or --fleet")
+    _with_resources(kubeconfig, lambda resources: _set_paused(resources, namespace, name, paused=False))
+    print(f"{name} goes on")
+
+
+@app.command()
+def release(
+    run: Annotated[
+        str | None, typer.Argument(help="Name of the OptimizationRun; default all of the namespace.")
+    ] = None,
+    namespace: Namespace = "default",
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Let runs go that are being deleted while no operator is there to undo them; workloads are left as they are."""
+    for line in _with_resources(kubeconfig, lambda resources: release_runs(resources, namespace, run)):
+        print(line)
 
 
 @app.command()
@@ -233,6 +292,19 @@ def _last_kept(policy: Policy, runs: list[Run]) -> Run:
     return max(kept, key=lambda run: run.status.applied.at if run.status.applied else 0.0)
 
 
+def _named(policy: str | None, options: str) -> str:
+    """The policy that was named; raises UsageError without one."""
+    if policy is None:
+        raise typer.BadParameter(f"name a policy, or give {options}", param_hint="POLICY")
+    return policy
+
+
+def _alone(policy: str | None, options: str) -> None:
+    """Raise UsageError where a policy was named beside an option for all of them."""
+    if policy is not None:
+        raise typer.BadParameter(f"{options} goes without the name of a policy, here {policy}", param_hint="POLICY")
+
+
 async def _set_paused(resources: Resources, namespace: str, policy: str, *, paused: bool) -> None:
     body: dict[str, object] = {"spec": {"paused": paused}}
     if not paused:
@@ -242,9 +314,13 @@ async def _set_paused(resources: Resources, namespace: str, policy: str, *, paus
 
 
 def _with_resources(kubeconfig: Path | None, act: Callable[[Resources], Awaitable[_T]]) -> _T:
+    return _with_kube(kubeconfig, lambda kube: act(Resources(kube)))
+
+
+def _with_kube(kubeconfig: Path | None, act: Callable[[KubeClient], Awaitable[_T]]) -> _T:
     async def run() -> _T:
         async with await KubeClient.connect(kubeconfig) as kube:
-            return await act(Resources(kube))
+            return await act(kube)
 
     return asyncio.run(run())
 

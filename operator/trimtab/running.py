@@ -15,6 +15,7 @@ from aiohttp import web
 
 from trimtab import handlers
 from trimtab.adapters.store_engine import shown
+from trimtab.adapters.switch import SWITCH
 from trimtab.settings import NO_STORE, Settings
 from trimtab.wiring import Operator, operator
 
@@ -37,6 +38,7 @@ async def run(settings: Settings) -> None:
             policies=len(running.world.policies),
             namespaces=list(settings.namespaces) or "all",
             prometheus=settings.prometheus_url,
+            switch=f"{settings.switch_in}/{SWITCH}",
             store=settings.store_url if settings.store_url == NO_STORE else shown(settings.store_url),
         )
         ready = asyncio.Event()

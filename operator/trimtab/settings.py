@@ -10,9 +10,12 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trimtab.adapters.store_engine import check_url
+from trimtab.adapters.switch import SWITCH_NAMESPACE
 from trimtab.domain.units import Duration, Quantity
+from trimtab.planning.fleet import OpenLimit
 
 NO_STORE = "none"
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 def default_store_url() -> str:
@@ -63,6 +66,13 @@ class Settings(BaseSettings):
     """What was learned of a policy is stored at most so often, and at the end."""
     store_retention: Duration = Field("2160h", validate_default=True, gt=0)
     """How long anomalies and changes of models are kept."""
+    max_open_runs: str = "5%"
+    """Trials that may be open at once, under the operator and in each namespace: a count, or a share of the policies in
+    mode Auto or Approve, which is at least 3."""
+    pause_after_failures: int = Field(3, ge=1, le=10_000)
+    """So many trials that fail within an hour, and more than half of those that ended in it, stop new ones."""
+    switch_namespace: str | None = None
+    """Namespace of the ConfigMap trimtab-switch; default the pod's own, else the first that is looked after."""
     log_format: str = Field("json", pattern="^(json|console)$")
     """json or console."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
@@ -74,6 +84,21 @@ class Settings(BaseSettings):
         if url != NO_STORE:
             check_url(url)
         return url
+
+    @field_validator("max_open_runs")
+    @classmethod
+    def _limit(cls, text: str) -> str:
+        OpenLimit.parse(text)
+        return text
+
+    @property
+    def switch_in(self) -> str:
+        """Namespace of the switch."""
+        if self.switch_namespace:
+            return self.switch_namespace
+        if self.kubeconfig is None and _POD_NAMESPACE.exists():
+            return _POD_NAMESPACE.read_text().strip()
+        return self.namespaces[0] if self.namespaces else SWITCH_NAMESPACE
 
     @model_validator(mode="after")
     def _scope(self) -> Self:

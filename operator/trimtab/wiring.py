@@ -15,13 +15,16 @@ from trimtab.adapters.prometheus_connection import PrometheusSettings
 from trimtab.adapters.resources import Resources
 from trimtab.adapters.store import Store
 from trimtab.adapters.store_telemetry import StoreTelemetry
+from trimtab.adapters.switch import Switch
 from trimtab.adapters.telemetry import Telemetry
 from trimtab.adapters.workers import Workers
 from trimtab.adapters.workloads import Workloads
 from trimtab.domain.objects import Policy, Run
+from trimtab.planning.fleet import OpenLimit
 from trimtab.reconcile.round import Reconciler
 from trimtab.reconcile.scheduler import Scheduler
 from trimtab.reconcile.services import Services, StorePace
+from trimtab.reconcile.turns import Turns
 from trimtab.reconcile.world import World
 from trimtab.settings import NO_STORE, Settings
 
@@ -29,9 +32,9 @@ from trimtab.settings import NO_STORE, Settings
 class Operator:
     """One running operator: what was seen, and the scheduler that acts on it."""
 
-    def __init__(self, services: Services, namespaces: tuple[str, ...]) -> None:
+    def __init__(self, services: Services, world: World, namespaces: tuple[str, ...]) -> None:
         self.namespaces = namespaces
-        self.world = World()
+        self.world = world
         self.services = services
         self.reconciler = Reconciler(services, self.world)
         self.scheduler = Scheduler(self.reconciler, self.world, services)
@@ -101,7 +104,9 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
         )
     )
     most = int(settings.kubernetes_max_answer)
-    async with await KubeClient.connect(settings.kubeconfig, max_answer_bytes=most) as kube:
+    world, switch = World(), Switch(settings.switch_in)
+    async with await KubeClient.connect(settings.kubeconfig, fences=[switch], max_answer_bytes=most) as kube:
+        switch.use(kube)
         services = Services(
             resources=Resources(kube),
             workloads=Workloads(kube),
@@ -113,10 +118,11 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
             telemetry=telemetry,
             scrape_interval_seconds=settings.scrape_interval_seconds,
             clock=time.time,
+            turns=Turns(world, switch, OpenLimit.parse(settings.max_open_runs), settings.pause_after_failures),
             store=_store(settings, telemetry),
             pace=StorePace(settings.store_interval_seconds, settings.store_state_interval_seconds),
         )
-        made = Operator(services, settings.namespaces)
+        made = Operator(services, world, settings.namespaces)
         try:
             yield made
         finally:

@@ -31,6 +31,7 @@ VALUE_SETS: list[Any] = [
                 {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
             ],
             "extraEnvFrom": [{"secretRef": {"name": "more", "optional": True}}],
+            "fleet": {"maxOpenRuns": 20, "pauseAfterFailures": 5, "switch": False},
             "store": {"persistence": {"enabled": True, "size": "500Mi"}, "retention": "720h"},
             "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
             "extraVolumeMounts": [{"name": "ca", "mountPath": "/ca", "readOnly": True}],
@@ -83,6 +84,9 @@ RIGHTS: list[Any] = [
     ("patch", "nodes", "", False),
     ("list", "pods", "", False),
     ("get", "secrets", "", False),
+    ("get", "configmaps/trimtab-switch", "", True),
+    ("get", "configmaps/trimtab-other", "", False),
+    ("patch", "configmaps/trimtab-switch", "", False),
     ("create", "pods", "exec", False),
     ("escalate", "clusterroles.rbac.authorization.k8s.io", "", False),
 ]

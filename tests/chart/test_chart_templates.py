@@ -69,6 +69,8 @@ def test_every_value_is_in_the_schema() -> None:
         pytest.param({"serviceAccount": {"create": False}}, "/serviceAccount/name", id="no service account"),
         pytest.param({"store": {"url": "trimtab.db"}}, "/store/url", id="path for the URL of the store"),
         pytest.param({"store": {"persistence": {"size": "2 GB"}}}, "/store/persistence/size", id="size with a space"),
+        pytest.param({"fleet": {"maxOpenRuns": "all"}}, "/fleet/maxOpenRuns", id="limit that is no number"),
+        pytest.param({"fleet": {"maxOpenRuns": 0}}, "/fleet/maxOpenRuns", id="limit of nothing"),
         pytest.param({"podDisruptionBudget": True}, "/podDisruptionBudget", id="flag for an object"),
     ],
 )
@@ -110,6 +112,10 @@ def test_operator_serves_all_namespaces_by_default(template: Template) -> None:
         "8080",
         "--health-port",
         "8081",
+        "--max-open-runs",
+        "5%",
+        "--pause-after-failures",
+        "3",
         "--store-url",
         "sqlite:////var/lib/trimtab/trimtab.db",
     ]
@@ -121,7 +127,10 @@ def test_operator_serves_the_namespaces_it_has_rights_in(template: Template) -> 
     assert [arguments[place + 1] for place, word in enumerate(arguments) if word == "--namespace"] == ["shop", "media"]
     assert "--all-namespaces" not in arguments
     assert arguments[-2:] == ["--workers", "0"]
-    assert {body["metadata"]["namespace"] for body in objects if body["kind"] == "Role"} == {"shop", "media"}
+    roles = {body["metadata"]["namespace"]: body["rules"] for body in objects if body["kind"] == "Role"}
+    assert roles.keys() == {"shop", "media", "trimtab-system"}
+    switch = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["trimtab-switch"], "verbs": ["get"]}
+    assert roles["trimtab-system"] == [switch]
     assert [body for body in objects if body["kind"] == "ClusterRoleBinding"] == []
 
 
@@ -251,7 +260,8 @@ def test_network_policy_lets_out_to_prometheus_and_the_api_server(template: Temp
 
 def test_extra_objects_are_templates(template: Template) -> None:
     extra = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": '{{ include "trimtab.fullname" . }}-more'}}
-    assert one(template({"extraObjects": [extra]}), "ConfigMap")["metadata"]["name"] == "trimtab-more"
+    objects = template({"extraObjects": [extra], "fleet": {"switch": False}})
+    assert one(objects, "ConfigMap")["metadata"]["name"] == "trimtab-more"
 
 
 def test_pod_of_helm_test_runs_python_that_parses(template: Template) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +26,8 @@ class Write:
     status: int
     manager: str
     """Field manager that the request named; empty when it named none."""
+    at: float = 0.0
+    """Unix time at which the API server got it."""
 
     @property
     def done(self) -> bool:
@@ -82,4 +85,5 @@ def _parsed(event: dict[str, object]) -> Write | None:
         name=str(about.get("name", "")),
         status=int(status.get("code", 0)),
         manager=(query.get("fieldManager") or [""])[0],
+        at=datetime.fromisoformat(str(event["requestReceivedTimestamp"])).timestamp(),
     )

@@ -25,6 +25,7 @@ from trimtab.domain.objects import FieldOwner, Run
 from trimtab.domain.run import Phase, Trigger
 from trimtab.domain.run_status import Applied, RunStatus, TimelineEntry
 from trimtab.domain.status import Accepted, Hold, PolicyStatus, Scaling, ScalingStep, Snapshot
+from trimtab.planning.fleet import Fleet
 from trimtab.planning.guards import GuardFacts, ask, conflicts
 from trimtab.planning.holding import newer_value, released, written_back
 from trimtab.planning.lifecycle import blocked
@@ -82,6 +83,8 @@ def facts(**changed: Any) -> GuardFacts:
 
 
 WELL = {"minHistory": "1m", "cooldown": "10m", "maxRunsPerDay": 2}
+FULL = Fleet(open_runs=3, limit=3)
+TO_APPROVE = policy_spec(mode="Approve", guardrails=WELL)
 ROLLS_TWICE = policy_spec(guardrails={**WELL, "maxRolloutsPerDay": 2})
 LONG = policy_spec(guardrails=WELL, analysis={"interval": "60s", "history": "168h"})
 A_DAY = Quality(None, "fine", 1.0, 86_400.0, 0.0)
@@ -163,6 +166,33 @@ TABLE: dict[str, tuple[GuardFacts, str]] = {
     ),
     "lowered as a person asks": (facts(spec=LONG, changes=(REPLICAS_DOWN,), trigger=Trigger.MANUAL), ""),
     "lowered after all of a short history": (facts(changes=(REPLICAS_DOWN,)), ""),
+    "everything is paused": (facts(fleet=Fleet(paused="by alice")), "pausedAll"),
+    "everything is paused, and a person asks": (
+        facts(fleet=Fleet(paused="by alice"), trigger=Trigger.MANUAL),
+        "pausedAll",
+    ),
+    "everything is paused between record and write": (
+        facts(fleet=Fleet(paused="by alice"), applying=True),
+        "pausedAll",
+    ),
+    "too many trials failed": (facts(fleet=Fleet(failures="3 of 4")), "fleetPaused"),
+    "too many trials failed, and a person asks": (
+        facts(fleet=Fleet(failures="3 of 4"), trigger=Trigger.MANUAL),
+        "",
+    ),
+    "too many trials failed, and a plan is to wait for a person": (
+        facts(spec=TO_APPROVE, run_name="", fleet=Fleet(failures="3 of 4")),
+        "",
+    ),
+    "too many trials failed, and a person has approved": (
+        facts(spec=TO_APPROVE, fleet=Fleet(failures="3 of 4")),
+        "fleetPaused",
+    ),
+    "all places are taken": (facts(fleet=FULL), "openRuns"),
+    "all places are taken, and a person asks": (facts(fleet=FULL, trigger=Trigger.MANUAL), ""),
+    "all places are taken, one by this very run": (facts(fleet=FULL, applying=True), ""),
+    "all places are taken, and a plan is to wait for a person": (facts(spec=TO_APPROVE, run_name="", fleet=FULL), ""),
+    "all places are taken, and a person has approved": (facts(spec=TO_APPROVE, fleet=FULL), "openRuns"),
     "undone before": (facts(runs=(ended(Phase.ROLLED_BACK, NOW - 700),)), "undoneBefore"),
     "undone long before": (facts(runs=(ended(Phase.ROLLED_BACK, NOW - 1300),)), ""),
     "the other way was undone": (

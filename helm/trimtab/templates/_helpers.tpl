@@ -80,6 +80,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: [""]
   resources: [resourcequotas]
   verbs: [list]
+# The switch that stops every new write.
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [trimtab-switch]
+  verbs: [get]
 {{- end }}
 
 {{- /* Name of the claim of the store. */}}

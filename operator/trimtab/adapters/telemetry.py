@@ -65,6 +65,13 @@ class Telemetry:
         self._model_changes = Counter(
             "trimtab_model_changes", "Forecast models that were replaced", ["namespace"], registry=self.registry
         )
+        self._open = Gauge("trimtab_open_runs", "Trials that are open", registry=self.registry)
+        self._open_limit = Gauge("trimtab_open_runs_limit", "Trials that may be open", registry=self.registry)
+        self._waiting = Gauge("trimtab_runs_waiting", "Policies that wait to begin a trial", registry=self.registry)
+        self._fleet_paused = Gauge(
+            "trimtab_fleet_paused", "1 while no trial begins, as too many failed", registry=self.registry
+        )
+        self._paused = Gauge("trimtab_paused", "1 while the switch stops every new write", registry=self.registry)
         self._heartbeat = Gauge(
             "trimtab_scheduler_last_round_timestamp_seconds", "When the last round ended", registry=self.registry
         )
@@ -101,6 +108,14 @@ class Telemetry:
     def run_ended(self, namespace: str, phase: str) -> None:
         """A run ended."""
         self._runs.labels(namespace, phase).inc()
+
+    def fleet(self, *, open_runs: int, limit: int, waiting: int, fleet_paused: bool, paused: bool) -> None:
+        """Trials of all policies, and what stops new ones."""
+        self._open.set(open_runs)
+        self._open_limit.set(limit)
+        self._waiting.set(waiting)
+        self._fleet_paused.set(fleet_paused)
+        self._paused.set(paused)
 
     def anomaly_began(self, namespace: str, kind: str, severity: str) -> None:
         """An anomaly was called."""

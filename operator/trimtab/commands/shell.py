@@ -23,6 +23,10 @@ STDIN: Final = "-"
 _WHOLE: Final = 100_000
 
 
+class RefusedError(Exception):
+    """What was asked for cannot be done; the message says why and what can."""
+
+
 def fail(message: str) -> NoReturn:
     """End with one line and exit code 1."""
     print(f"trimtab: {message}", file=sys.stderr)

@@ -21,6 +21,10 @@ class Mode(StrEnum):
     AUTO = "Auto"
 
 
+ACTING = frozenset({Mode.APPROVE, Mode.AUTO})
+"""Modes in which something may be changed."""
+
+
 class StrategyName(StrEnum):
     """What a plan weighs most."""
 

@@ -273,6 +273,7 @@ class ConditionType(StrEnum):
     ANOMALY = "Anomaly"
     EARLY_WARNING = "EarlyWarning"
     ANALYTICS_STORED = "AnalyticsStored"
+    FLEET_PAUSED = "FleetPaused"
 
 
 class PolicyStatus(StatusModel):
@@ -282,7 +283,7 @@ class PolicyStatus(StatusModel):
     """Generation of the spec that this status speaks of."""
     conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("type"))
     """Conditions by type: Ready, DataAvailable, ObjectivesMet, ForecastReliable, Progressing, Conflicted, Healthy,
-    Anomaly, EarlyWarning, AnalyticsStored."""
+    Anomaly, EarlyWarning, AnalyticsStored, FleetPaused."""
     summary: Summary = Summary()
     """Ready-made cells for kubectl get."""
     objectives: list[ObjectiveState] = Field(default_factory=list, max_length=16)

@@ -15,6 +15,7 @@ from trimtab.domain.run_status import FieldChange, GuardResult
 from trimtab.domain.status_types import format_time
 from trimtab.domain.units import format_duration
 from trimtab.planning import changes as fields
+from trimtab.planning.fleet import Fleet, why_wait
 from trimtab.planning.ownership import claim
 from trimtab.planning.rightsizing import Usage
 from trimtab.planning.shrinking import why_not_lowered
@@ -48,6 +49,8 @@ class GuardFacts:
     now: float
     usage: Mapping[str, Usage] = field(default_factory=dict)
     """What each container used, and how far back that is known."""
+    fleet: Fleet = field(default_factory=Fleet)
+    """What the other policies mean for this one."""
     applying: bool = False
     """The run has begun to write, so that a rollout under way is its own."""
 
@@ -86,6 +89,26 @@ def conflicts(facts: GuardFacts) -> str:
 
 def _paused(facts: GuardFacts) -> str:
     return "spec.paused is true; trimtab resume to go on" if facts.spec.paused else ""
+
+
+def _paused_all(facts: GuardFacts) -> str:
+    return facts.fleet.paused
+
+
+def _fleet_paused(facts: GuardFacts) -> str:
+    """After too many failures nothing new is tried anywhere, unless a person asks for it."""
+    return facts.fleet.failures if _begins_by_itself(facts) else ""
+
+
+def _open_runs(facts: GuardFacts) -> str:
+    """So many trials may be open at once. A person's count, and do not wait."""
+    return why_wait(facts.fleet, facts.now) if _begins_by_itself(facts) else ""
+
+
+def _begins_by_itself(facts: GuardFacts) -> bool:
+    """Whether a trial of the operator's own would begin now: a plan that is to wait for a person is none yet."""
+    to_be_approved = facts.spec.mode is Mode.APPROVE and not facts.run_name
+    return facts.trigger is not Trigger.MANUAL and not facts.applying and not to_be_approved
 
 
 def _workload(facts: GuardFacts) -> str:
@@ -214,6 +237,8 @@ def _direction(change: FieldChange) -> int:
 
 GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("paused", _paused),
+    ("pausedAll", _paused_all),
+    ("fleetPaused", _fleet_paused),
     ("workload", _workload),
     ("conflict", conflicts),
     ("hold", _hold),
@@ -224,4 +249,5 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("maxRolloutsPerDay", _rollouts_a_day),
     ("minHistoryToShrink", _history_to_shrink),
     ("undoneBefore", _not_again),
+    ("openRuns", _open_runs),
 )

@@ -18,6 +18,7 @@ from trimtab.domain.run_status import Applied, FieldChange, GuardResult, Plan, R
 from trimtab.domain.status_types import format_time
 from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
+from trimtab.planning.fleet import only_waits
 from trimtab.planning.steps import (
     FIELD_MANAGER,
     NoPlan,
@@ -114,8 +115,9 @@ def _awaiting_approval(facts: RunFacts, now: float) -> Step:
 def _apply(facts: RunFacts, now: float, plan: Plan) -> Step:
     """Records what was there before, and the sample times, and only then lets the write happen."""
     if said_no := blocked(facts.guards):
-        if facts.run.phase is Phase.AWAITING_APPROVAL:
-            return Wait(f"held: {said_no}")
+        held = only_waits(facts.guards)
+        if held or facts.run.phase is Phase.AWAITING_APPROVAL:
+            return Wait(f"held: {said_no}", held=held)
         return end(facts, now, Phase.REJECTED, said_no, facts.run.status.model_copy(update={"plan": plan}))
     if facts.workload is None:
         return end(facts, now, Phase.SUPERSEDED, "the workload is gone")

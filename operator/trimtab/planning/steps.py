@@ -59,6 +59,8 @@ class Wait:
     """Nothing to do now."""
 
     reason: str
+    held: bool = False
+    """The trial would begin, but for the rest of the fleet."""
 
 
 @dataclass(frozen=True, slots=True)

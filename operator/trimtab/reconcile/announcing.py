@@ -22,6 +22,7 @@ _WARNED: Final = {
     ("ObjectivesMet", "False"): "ObjectiveViolated",
     ("Healthy", "False"): "Unhealthy",
     ("EarlyWarning", "True"): "EarlyWarning",
+    ("FleetPaused", "True"): "FleetPaused",
 }
 _CLEARED: Final = {
     ("Conflicted", "False"): "ConflictEnded",
@@ -29,6 +30,7 @@ _CLEARED: Final = {
     ("ObjectivesMet", "True"): "ObjectivesMet",
     ("Healthy", "True"): "Healthy",
     ("EarlyWarning", "False"): "EarlyWarningEnded",
+    ("FleetPaused", "False"): "FleetResumed",
 }
 Said: TypeAlias = tuple[Literal["Normal", "Warning"], str, str]
 """Type, reason and message of an Event."""

@@ -6,9 +6,11 @@ from typing import Literal
 
 from trimtab.adapters.signals_requests import objective_name
 from trimtab.analytics.quality import DataProblem
+from trimtab.domain.choices import ACTING
 from trimtab.domain.objects import Run
 from trimtab.domain.status import Condition, ConditionType, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
+from trimtab.planning import changes as fields
 from trimtab.planning.evidence import STILL_SEEN
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.insight_conditions import Turn, conditions
@@ -34,6 +36,8 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
             f"{hold.field} was set to {hold.value} by {hold.manager}; trimtab resume {situation.policy.name} to go on"
         )
         ready = made(ConditionType.READY, "False", "HeldByPerson", text)
+    elif outcome.paused and situation.spec.mode in ACTING:
+        ready = made(ConditionType.READY, "False", "Paused", outcome.paused)
     elif situation.spec.paused:
         ready = made(ConditionType.READY, "False", "Paused", f"trimtab resume {situation.policy.name} to go on")
     elif not quality.ok:
@@ -81,6 +85,7 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
             "ClaimedByOther" if outcome.conflict else "NoConflict",
             outcome.conflict or "no other controller and no other policy claims what this one may change",
         ),
+        *([made(ConditionType.FLEET_PAUSED, *_fleet(outcome))] if situation.spec.mode in ACTING else []),
         *(made(kind, *turn) for kind, turn in conditions(assessment.insights, status).items()),
         made(ConditionType.ANALYTICS_STORED, *stored(outcome.store_problem)),
     ]
@@ -118,14 +123,27 @@ def stored(problem: str | None) -> Turn:
     return "True", "Stored", "what is learned outlives a restart, for as long as the store's volume is there"
 
 
+def _fleet(outcome: Outcome) -> Turn:
+    """Whether trials anywhere wait for a person, as too many failed."""
+    if outcome.failures:
+        return "True", "TooManyFailures", f"no new trial begins: {outcome.failures}"
+    return "False", "TrialsGoOn", "too few trials failed within an hour to stop new ones"
+
+
 def _doing(outcome: Outcome, active: Run | None) -> str:
     if outcome.conflict:
         return f"recommends only: {outcome.conflict}"
     if active is not None:
-        return f"run {active.name} is {active.phase.value}"
-    if outcome.following:
-        return outcome.following
-    return outcome.proposal.reason if isinstance(outcome.proposal, NoPlan) else outcome.proposal.plan.reason
+        said = f"run {active.name} is {active.phase.value}"
+        return f"{said}; {outcome.held}" if outcome.held else said
+    if isinstance(outcome.proposal, NoPlan):
+        return outcome.following or outcome.proposal.reason
+    plan = outcome.proposal.plan
+    said = outcome.following or plan.reason
+    if not outcome.held:
+        return said
+    what = f"{fields.describe(plan.changes)} not done" if outcome.following else "not done"
+    return f"{said}; {what}: {outcome.held}"
 
 
 def _data_text(situation: Situation) -> str:

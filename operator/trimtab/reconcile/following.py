@@ -61,7 +61,7 @@ async def follow_demand(services: Services, situation: Situation, remembered: Re
         remembered.following = decision.memory
         return Followed(decision.reason, workload.replicas, decision.not_capacity, back)
     remembered.following = decision.memory
-    why_not = conflict or back or _why_not(situation, remembered.status)
+    why_not = conflict or back or services.turns.switch.state.paused or _why_not(situation, remembered.status)
     if not why_not and decision.replicas < workload.replicas and situation.assessment.unknown:
         why_not = f"nothing is removed without a fresh value of {', '.join(situation.assessment.unknown)}"
     if why_not:
@@ -234,6 +234,8 @@ async def _step(services: Services, situation: Situation, remembered: Remembered
 
 async def _guard_again(services: Services, situation: Situation, workload: Workload) -> str:
     """Ask what matters once more, right before the write; anything that cannot be answered raises and so says no."""
+    if paused := (await services.turns.look()).paused:
+        return paused
     policy = await services.resources.policy(situation.policy.namespace, situation.policy.name)
     if policy.uid != situation.policy.uid or policy.generation != situation.policy.generation:
         return "the policy was changed meanwhile"

@@ -22,5 +22,11 @@ class Outcome:
     not_capacity: bool = False
     runs: tuple[Run, ...] = ()
     """Runs as they are after the round."""
+    held: str = ""
+    """What keeps the plan from being tried now; empty while nothing does."""
+    failures: str = ""
+    """Too many trials of the fleet failed; empty while new ones may begin."""
+    paused: str = ""
+    """Everything is paused: by whom and why."""
     store_problem: str | None = None
     """Why the store cannot be used; empty while it can, None where there is none."""

@@ -72,11 +72,13 @@ class Reconciler:
         policies = [policy for key in due if (policy := self._world.policies.get(key)) is not None]
         self._forget_the_gone()
         await self.remembering.restore(policies, self._remember)
+        await self._services.turns.begin(self._services.clock())
         usable = await self._usable(policies)
         situations = await self._gather(usable)
         plans = await self._services.workers.map(plan_now, [situation.without_samples for situation in situations])
         await asyncio.gather(*map(self._evaluate, situations, plans))
         await self._end_orphans()
+        self._services.turns.tell(self._services.telemetry)
         await self.remembering.save()
         intervals = {policy.key: self._interval(policy) for policy in policies}
         return {key: intervals.get(key, _ACTIVE_SECONDS) for key in due}
@@ -177,10 +179,12 @@ class Reconciler:
         conflict = conflicts(guard_facts(situation, "", Trigger.MANUAL, None, situation.now))
         followed = await follow_demand(services, situation, remembered, conflict)
         situation = situation.with_status(remembered.status)
-        run = await make(services, situation, proposal)
-        if run is not None:
-            self._world.runs[run.key] = run
-            situation = await self._drive_runs(situation.with_run(run))
+        made = await make(services, situation, proposal)
+        if isinstance(made, Run):
+            self._world.runs[made.key] = made
+            situation = await self._drive_runs(situation.with_run(made))
+        is_open = any(run.phase.unproven for run in situation.runs)
+        waits = services.turns.settle(situation.policy.key, is_open=is_open)
         if isinstance(proposal, Proposal):
             conflict = conflicts(guard_facts(situation, "", proposal.trigger, proposal.plan, situation.now))
         await collect_garbage(services, situation)
@@ -191,6 +195,9 @@ class Reconciler:
             wanted_replicas=followed.wanted,
             not_capacity=followed.not_capacity,
             runs=situation.runs,
+            held=made if isinstance(made, str) and made else waits,
+            failures=services.turns.failures,
+            paused=services.turns.switch.state.paused,
             store_problem=services.store.problem if services.store is not None else None,
         )
         status = compose(situation, outcome, remembered.status)

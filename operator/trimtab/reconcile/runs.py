@@ -18,6 +18,7 @@ from trimtab.domain.run import Phase, RunSpec, Trigger
 from trimtab.domain.run_status import Plan, RunStatus, RunSummary
 from trimtab.planning import changes as fields
 from trimtab.planning.capacity import capacity
+from trimtab.planning.fleet import Fleet, only_waits, why_wait
 from trimtab.planning.guards import GuardFacts, acted_within_a_day, ask
 from trimtab.planning.lifecycle import blocked, next_step
 from trimtab.planning.plans import Proposal, adopt, propose, requested
@@ -43,7 +44,7 @@ async def drive(services: Services, run: Run, situation: Situation | None, polic
             raise
         facts = await _facts(services, run, situation, policy)
         facts = replace(facts, write_error=write_error, undo_error=undo_error)
-        step = next_step(facts, services.clock())
+        step = _in_turn(services, facts, next_step(facts, services.clock()))
         try:
             if not await _do(services, facts, step):
                 return await _settle_finalizer(services, run)
@@ -61,16 +62,26 @@ async def drive(services: Services, run: Run, situation: Situation | None, polic
     return run
 
 
-async def make(services: Services, situation: Situation, proposal: Proposal | NoPlan) -> Run | None:
-    """The run that a proposal calls for, if mode and guards let one be made. Raises KubeError."""
+async def make(services: Services, situation: Situation, proposal: Proposal | NoPlan) -> Run | str:
+    """The run that a proposal calls for, or what keeps it from being made; empty where none is called for.
+
+    Raises KubeError.
+    """
     if isinstance(proposal, NoPlan) or situation.active_run is not None:
-        return None
+        return ""
     if situation.spec.mode not in (Mode.APPROVE, Mode.AUTO):
-        return None
-    guards = ask(guard_facts(situation, "", proposal.trigger, proposal.plan, services.clock()))
+        return ""
+    await services.turns.look()
+    policy, trigger, now = situation.policy, proposal.trigger, services.clock()
+    fleet = services.turns.fleet(policy, trigger, now)
+    guards = ask(guard_facts(situation, "", trigger, proposal.plan, now, fleet))
     if why_not := blocked(guards):
-        _log.debug("plan held", policy=situation.policy.name, why=why_not)
-        return None
+        if only_waits(guards):
+            services.turns.wait(policy, trigger, now, why_not)
+        _log.debug("plan held", policy=policy.name, why=why_not)
+        return why_not
+    if situation.spec.mode is Mode.AUTO:
+        services.turns.take(policy.key)
     return await _made(services, situation, proposal)
 
 
@@ -94,6 +105,24 @@ async def _made(services: Services, situation: Situation, proposal: Proposal) ->
     message = f"run {name} made: {proposal.plan.reason}"
     await services.events.post(policy, "Normal", "RunCreated", message, services.clock())
     return run
+
+
+def _in_turn(services: Services, facts: RunFacts, step: Step) -> Step:
+    """The step, or a wait where another policy has taken the last place since the guards were asked."""
+    run, policy, now = facts.run, facts.policy, services.clock()
+    if policy is None:
+        return step
+    trigger = run.spec.trigger if isinstance(run.spec, RunSpec) else Trigger.MANUAL
+    begins = isinstance(step, Record) and step.status.phase is Phase.APPLYING and run.phase is not Phase.APPLYING
+    if begins and trigger is not Trigger.MANUAL:
+        why_not = why_wait(services.turns.fleet(policy, trigger, now), now)
+        step = Wait(f"held: {why_not}", held=True) if why_not else step
+    if isinstance(step, Wait):
+        if step.held:
+            services.turns.wait(policy, trigger, now, step.reason)
+    elif begins:
+        services.turns.take(policy.key)
+    return step
 
 
 def plan_now(situation: Situation) -> Proposal | NoPlan:
@@ -123,8 +152,15 @@ def plan_for(situation: Situation, run: Run | None) -> Proposal | NoPlan:
     return proposal
 
 
-def guard_facts(situation: Situation, run_name: str, trigger: Trigger, plan: Plan | None, now: float) -> GuardFacts:
-    """What the guards are asked about."""
+def guard_facts(
+    situation: Situation,
+    run_name: str,
+    trigger: Trigger,
+    plan: Plan | None,
+    now: float,
+    fleet: Fleet = Fleet(),  # noqa: B008 - frozen
+) -> GuardFacts:
+    """What the guards are asked about; ``fleet`` is not needed where only conflicts are."""
     return GuardFacts(
         policy=replace(situation.policy, status=situation.status),
         spec=situation.spec,
@@ -140,6 +176,7 @@ def guard_facts(situation: Situation, run_name: str, trigger: Trigger, plan: Pla
         rival=situation.rival,
         now=now,
         usage=situation.assessment.usage,
+        fleet=fleet,
     )
 
 
@@ -181,7 +218,10 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
         facts = replace(facts, plan=proposal.plan if isinstance(proposal, Proposal) else proposal)
     if run.phase in (Phase.PENDING, Phase.AWAITING_APPROVAL, Phase.APPLYING):
         trigger = run.spec.trigger if isinstance(run.spec, RunSpec) else Trigger.MANUAL
-        question = guard_facts(situation, run.name, trigger, plan, services.clock())
+        await services.turns.look()
+        now = services.clock()
+        fleet = services.turns.fleet(situation.policy, trigger, now)
+        question = guard_facts(situation, run.name, trigger, plan, now, fleet)
         asked = ask(replace(question, applying=run.phase is Phase.APPLYING))
         facts = replace(facts, guards=(*(plan.guardrails if plan and run.phase is Phase.PENDING else ()), *asked))
     if run.phase is Phase.VALIDATING and run.status.verdict is None:

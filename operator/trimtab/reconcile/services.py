@@ -14,6 +14,7 @@ from trimtab.adapters.store import Store
 from trimtab.adapters.telemetry import Telemetry
 from trimtab.adapters.workers import Workers
 from trimtab.adapters.workloads import Workloads
+from trimtab.reconcile.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Services:
     scrape_interval_seconds: float
     clock: Callable[[], float]
     """Unix seconds."""
+    turns: Turns
+    """Which policy may begin a trial."""
     store: Store | None = None
     """None keeps everything in memory."""
     pace: StorePace = StorePace()

@@ -29,7 +29,9 @@ _PHASE_STYLE: Final = {
     Phase.CANCELLED: "dim",
 }
 _CONDITION_STYLE: Final = {"True": "green", "False": "yellow", "Unknown": "dim"}
-_ALARMS: Final = frozenset({ConditionType.CONFLICTED, ConditionType.ANOMALY, ConditionType.EARLY_WARNING})
+_ALARMS: Final = frozenset(
+    {ConditionType.CONFLICTED, ConditionType.ANOMALY, ConditionType.EARLY_WARNING, ConditionType.FLEET_PAUSED}
+)
 """Conditions that are well while they are False."""
 _CALM: Final = ConditionType.PROGRESSING
 """Neither is better than the other."""
