@@ -349,6 +349,21 @@ class Stage:
         except StageError as error:
             raise StageError(f"{error}; seen {seen}") from error
 
+    async def in_state(self, policy: str, state: str, seconds: float = 90.0) -> JsonObject:
+        """The policy once its column STATUS says so."""
+        seen = ""
+
+        async def look() -> JsonObject | None:
+            nonlocal seen
+            body = await self.policy(policy)
+            seen = str(((body.get("status") or {}).get("summary") or {}).get("status", ""))
+            return body if seen == state else None
+
+        try:
+            return await self.until(look, f"{policy} to be {state}", seconds)
+        except StageError as error:
+            raise StageError(f"{error}; it is {seen or 'not told'}") from error
+
     @overload
     async def until(self, look: Callable[[], Awaitable[_T | None]], what: str, seconds: float = ...) -> _T: ...
 

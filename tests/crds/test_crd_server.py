@@ -111,6 +111,7 @@ def test_columns_show_spec_and_status(objects: Objects, kubectl: Kubectl, namesp
             {"type": "Conflicted", "status": "False", **condition},
         ],
         "summary": {
+            "status": "Following",
             "replicas": "6→4",
             "objectives": "2/2",
             "peak": "412",
@@ -140,21 +141,23 @@ def test_columns_show_spec_and_status(objects: Objects, kubectl: Kubectl, namesp
         "TARGET": "web",
         "STRATEGY": "Balanced",
         "MODE": "Auto",
-        "HEALTH": "87",
+        "STATUS": "Following",
         "REPLICAS": "6→4",
         "OBJECTIVES": "2/2",
-        "PEAK": "412",
         "LAST RUN": "Kept",
+        "SAVINGS": "61",
         "READY": "True",
+        "HEALTH": "87",
+        "PEAK": "412",
         "CHANGE": "cpu 500m→350m",
         "REASON": "too much headroom",
         "MODEL": "SeasonalLinear",
         "OUTLOOK": "latency-p99 in 25m",
         "ANOMALIES": "LevelShift of load",
-        "SAVINGS": "61",
         "CONFLICTED": "False",
     }
-    assert list(table("perf"))[-2:] == ["READY", "AGE"]
+    default = "NAME TARGET STRATEGY MODE STATUS REPLICAS OBJECTIVES LAST_RUN SAVINGS READY AGE"
+    assert [head.replace(" ", "_") for head in table("perf")] == default.split()
     run_shown = table("orun")
     assert run_shown.pop("AGE")
     assert run_shown == {

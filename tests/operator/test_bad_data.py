@@ -64,8 +64,9 @@ async def test_no_prometheus_no_change(
     for name in ("follows", "plans"):
         told = await stage.told(name, "DataAvailable", "False", "NoData")
         assert f"load: Prometheus at {nowhere.url.removeprefix('http://')} cannot be reached: " in told["message"]
-        ready = await stage.told(name, "Ready", "False", "NoUsableData")
+        ready = await stage.told(name, "Ready", "True", "Auto")
         assert ready["message"] == f"nothing is changed: {told['message']}"
+        assert (await stage.policy(name))["status"]["summary"]["status"] == "NoData"
         events = {event["reason"]: event["message"] for event in await stage.events(name)}
         assert events["NoUsableData"] == told["message"]
     await stage.create_run("asked", "plans", changes=to_replicas(FEW))
@@ -105,7 +106,7 @@ async def test_bad_metrics_start_no_change(stage: Stage, audit: Audit, reasons: 
         await stage.told(name, "DataAvailable", "False", reason)
     await stage.apply(*_policies(kinds, paused=False))
     for name in spoiled:
-        await stage.told(name, "Ready", "False", "NoUsableData")
+        await stage.in_state(name, "NoData")
     if SOUND in kinds:
         await _all_act(stage, [SOUND])
     await rounds(stage, 3)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from demo.stage import Stage
+from tests.operator import kstatus
 from tests.operator.acting import (
     BAD_REPLICAS,
     CPU,
@@ -54,8 +55,8 @@ async def test_pause_changes_nothing_more_but_ends_a_trial(stage: Stage, audit: 
     await learned(stage, *names)
     await asyncio.gather(pause_in_trial(stage, "good", GOOD_REPLICAS), pause_in_trial(stage, "bad", BAD_REPLICAS))
     for name in names:
-        ready = await stage.told(name, "Ready", "False", "Paused")
-        assert ready["message"] == f"trimtab resume {name} to go on"
+        told = kstatus.condition(await stage.in_state(name, "Paused"), "Ready")
+        assert (told["status"], told["message"]) == ("True", f"paused: trimtab resume {name} to go on")
     await stage.create_run("asked", "fixed", changes=to_replicas(GOOD_REPLICAS))
     refused = await stage.ended("asked")
     assert refused["status"]["phase"] == "Rejected"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from demo.stage import Stage
+from tests.operator import kstatus
 from tests.operator.acting import (
     BAD_CPU,
     CPU,
@@ -164,7 +165,7 @@ async def test_a_persons_count_holds_following(stage: Stage, audit: Audit) -> No
         await counted(stage, name, WELL_REPLICAS)
         assert "Resumed" in [event["reason"] for event in await stage.events(name)]
     for name in RELEASES:
-        await stage.told(name, "Ready", "True")
+        await stage.in_state(name, "Following")
     await stage.kubectl(*scaled("resumed", PERSONS_REPLICAS))
     await held(stage, "resumed")
     kept = await stage.settled(await own_run(stage, "unfollowed"))
@@ -178,8 +179,9 @@ async def test_a_persons_count_holds_following(stage: Stage, audit: Audit) -> No
 
 async def held(stage: Stage, name: str) -> None:
     """Wait until the policy says that it stands back, and how to go on."""
-    ready = await stage.told(name, "Ready", "False", "HeldByPerson")
+    ready = kstatus.condition(await stage.in_state(name, "Held"), "Ready")
     text = f"spec.replicas was set to {PERSONS_REPLICAS} by kubectl"
+    assert ready["status"] == "True"
     assert ready["message"] == f"{text}; trimtab resume {name} to go on"
     said = [event for event in await stage.events(name) if event["reason"] == "HeldByPerson"]
     assert (said[-1]["type"], said[-1]["message"]) == ("Warning", f"{text}: following waits for trimtab resume {name}")

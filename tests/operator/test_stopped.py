@@ -120,13 +120,13 @@ async def test_a_step_of_following_is_refused_and_waits_for_the_person(
     await stage.kubectl("scale", "deployment/web", f"--replicas={PERSONS_REPLICAS}")
     assert await hold.let_go() == REFUSED
     operator.resume()
-    await stage.told("web", "Ready", "False", "HeldByPerson")
+    await stage.in_state("web", "Held")
     await rounds(stage, 3)
     assert await replicas(stage) == PERSONS_REPLICAS
     assert [write.status for write in audit.writes()] == [200, REFUSED]
     assert "ScaleRefused" in {event["reason"] for event in await stage.events("web")}
     await stage.trimtab("resume", "web")
-    await stage.told("web", "Ready", "True")
+    await stage.in_state("web", "Following")
 
 
 def second_step(request: Request) -> bool:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from tests.planning.building import policy
+from tests.planning.building import policy, policy_spec, run
 from trimtab.adapters.telemetry import Telemetry
+from trimtab.domain.objects import InvalidSpec
+from trimtab.domain.run import Phase
+from trimtab.domain.run_status import RunStatus
 from trimtab.reconcile.scheduler import Scheduler, next_on_grid
 from trimtab.reconcile.services import Services
-from trimtab.reconcile.world import Key, World
+from trimtab.reconcile.world import Key, Rivals, World
 
 
 class Ticks:
@@ -91,10 +95,38 @@ def test_next_on_grid(now: float, interval: float, wanted: float) -> None:
     assert next_on_grid(now, interval) == pytest.approx(wanted)
 
 
-def test_world_names_the_older_policy_as_rival() -> None:
-    specs: dict[str, Any] = {"old": 1.0, "new": 2.0}
-    world = World(policies={})
-    for name, created in specs.items():
-        one = policy(name=name, uid=name, created_at=created)
-        world.policies[one.key] = one
-    assert world.rivals() == {"new": "old"}
+FAULTY = policy_spec(objectives=[{"name": "p99", "query": "up[", "max": 1}])
+OLDER_POLICIES: dict[str, tuple[Any, bool]] = {
+    "acts": (policy_spec(), True),
+    "waits for approval": (policy_spec(mode="Approve"), True),
+    "paused": (policy_spec(paused=True), True),
+    "recommends": (policy_spec(mode="Recommend"), False),
+    "observes": (policy_spec(mode="Observe"), False),
+    "invalid": (InvalidSpec("spec.mode: no such mode"), False),
+    "a query that does not parse": (FAULTY, False),
+}
+
+
+@pytest.mark.parametrize(("spec", "acts"), OLDER_POLICIES.values(), ids=OLDER_POLICIES.keys())
+def test_an_older_policy_goes_first_only_if_it_may_act(spec: Any, acts: bool) -> None:
+    old = policy(name="old", uid="old", created_at=1.0, spec=spec)
+    new = policy(name="new", uid="new", created_at=2.0)
+    world = World(policies={one.key: one for one in (new, old)})
+    both = {"old": Rivals(younger=("new",)), "new": Rivals(older="old")}
+    assert world.rivals() == (both if acts else {})
+
+
+def test_a_policy_that_recommends_again_goes_first_until_its_trial_has_ended() -> None:
+    old = policy(policy_spec(mode="Recommend"), name="old", uid="old", created_at=1.0)
+    new = policy(name="new", uid="new", created_at=2.0)
+    trial = run(RunStatus(phase=Phase.VALIDATING), policy_name="old")
+    world = World(policies={one.key: one for one in (new, old)}, runs={trial.key: trial})
+    assert world.rivals()["new"].older == "old"
+    world.runs[trial.key] = replace(trial, status=RunStatus(phase=Phase.ROLLED_BACK))
+    assert world.rivals() == {}
+
+
+def test_a_policy_that_may_not_act_itself_has_no_rival() -> None:
+    old = policy(name="old", uid="old", created_at=1.0)
+    new = policy(policy_spec(mode="Recommend"), name="new", uid="new", created_at=2.0)
+    assert World(policies={one.key: one for one in (new, old)}).rivals() == {}

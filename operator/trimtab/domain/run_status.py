@@ -221,7 +221,7 @@ class RunSummary(StatusModel):
     verdict: Phrase = ""
     """How it ended, such as Kept."""
     saves: Number = ""
-    """Cost saved a month."""
+    """Cost saved a month; empty for a run that ended without its change being kept."""
 
 
 class RunStatus(StatusModel):
@@ -232,7 +232,7 @@ class RunStatus(StatusModel):
     phase: Phase | None = None
     """Where the run is."""
     conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("type"))
-    """Conditions by type."""
+    """Conditions by type: Complete, Reconciling, Stalled."""
     summary: RunSummary = RunSummary()
     """Ready-made cells for kubectl get."""
     plan: Plan | None = None

@@ -85,9 +85,33 @@ class Snapshot(StatusModel):
     """Sizes of the containers."""
 
 
+class PolicyState(StrEnum):
+    """What a policy is doing, in one word; see :func:`trimtab.reconcile.policy_state.policy_state`."""
+
+    TRYING = "Trying"
+    """A change is on the workload that no verdict has kept yet."""
+    PAUSED = "Paused"
+    """``spec.paused``: nothing new is begun."""
+    NO_DATA = "NoData"
+    """Nothing usable is known of the workload; DataAvailable says why."""
+    CONFLICTED = "Conflicted"
+    """Somebody else claims a field that the policy would change; the others go on."""
+    HELD = "Held"
+    """A person's value stands, and following waits."""
+    LEARNING = "Learning"
+    """Too little history yet to try anything."""
+    RECOMMENDING = "Recommending"
+    """Nothing is changed: by the mode, or as no operating point was approved yet."""
+    FOLLOWING = "Following"
+    """In force: replicas follow where they may, and a run is made where one pays."""
+
+
 class Summary(StatusModel):
     """Ready-made cells for ``kubectl get``."""
 
+    status: Phrase = ""
+    """What the policy is doing: Following, Trying, Learning, Held, Conflicted, NoData, Paused or Recommending; why it
+    cannot be evaluated, where Ready is False."""
     replicas: Phrase = ""
     """Replicas as they are and as recommended, such as 6→4."""
     objectives: Phrase = ""
@@ -101,7 +125,7 @@ class Summary(StatusModel):
     outlook: Phrase = ""
     """The soonest early warning, such as latency-p99 in 25m; else the reliability."""
     savings: Phrase = ""
-    """Cost that the recommendation saves a month."""
+    """Cost that the recommendation saves a month; empty where it was tried and undone lately."""
 
 
 class ObjectiveState(StatusModel):
@@ -264,6 +288,7 @@ class ConditionType(StrEnum):
     """Conditions of a policy."""
 
     READY = "Ready"
+    STALLED = "Stalled"
     DATA_AVAILABLE = "DataAvailable"
     OBJECTIVES_MET = "ObjectivesMet"
     FORECAST_RELIABLE = "ForecastReliable"
@@ -282,8 +307,8 @@ class PolicyStatus(StatusModel):
     observed_generation: int = 0
     """Generation of the spec that this status speaks of."""
     conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("type"))
-    """Conditions by type: Ready, DataAvailable, ObjectivesMet, ForecastReliable, Progressing, Conflicted, Healthy,
-    Anomaly, EarlyWarning, AnalyticsStored, FleetPaused."""
+    """Conditions by type: Ready, Stalled, DataAvailable, ObjectivesMet, ForecastReliable, Progressing, Conflicted,
+    Healthy, Anomaly, EarlyWarning, AnalyticsStored, FleetPaused."""
     summary: Summary = Summary()
     """Ready-made cells for kubectl get."""
     objectives: list[ObjectiveState] = Field(default_factory=list, max_length=16)

@@ -186,7 +186,7 @@ def _history_to_shrink(facts: GuardFacts) -> str:
     return why_not_lowered(facts.spec, facts.changes, known, facts.usage, facts.now)
 
 
-def _not_again(facts: GuardFacts) -> str:
+def undone_before(facts: GuardFacts) -> str:
     """What was undone is not tried again at once: each time doubles the wait."""
     if facts.trigger is Trigger.MANUAL or not facts.changes:
         return ""
@@ -248,6 +248,6 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("maxRunsPerDay", _runs_a_day),
     ("maxRolloutsPerDay", _rollouts_a_day),
     ("minHistoryToShrink", _history_to_shrink),
-    ("undoneBefore", _not_again),
+    ("undoneBefore", undone_before),
     ("openRuns", _open_runs),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from trimtab.domain.objects import InvalidSpec, Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
@@ -100,25 +101,36 @@ def why_no_spec(facts: RunFacts) -> str:
 
 
 def become(facts: RunFacts, now: float, phase: Phase, reason: str, status: RunStatus | None = None) -> Record:
-    """The status in another phase, with its line in the timeline."""
+    """The status in another phase, with its line in the timeline.
+
+    Reconciling and Stalled are what kstatus goes by: a trial that was undone is as complete as one that was kept, and
+    only what could not be carried out is for a person to mend.
+    """
     status = status or facts.run.status
     entry = TimelineEntry(phase=phase, at=now, reason=reason[:512])
-    old = next((condition for condition in status.conditions if condition.type == "Complete"), None)
-    complete = Condition(
-        type="Complete",
-        status="True" if phase.finished else "False",
-        reason=phase.value,
-        message=reason[:1024],
-        observed_generation=facts.run.generation,
-        last_transition_time=now
-        if old is None or (old.status == "True") != phase.finished
-        else old.last_transition_time,
-    )
+    before = {condition.type: condition for condition in status.conditions}
+
+    def told(kind: str, *, holds: bool) -> Condition:
+        value: Literal["True", "False"] = "True" if holds else "False"
+        old = before.get(kind)
+        return Condition(
+            type=kind,
+            status=value,
+            reason=phase.value,
+            message=reason[:1024],
+            observed_generation=facts.run.generation,
+            last_transition_time=now if old is None or old.status != value else old.last_transition_time,
+        )
+
     update = {
         "phase": phase,
         "observed_generation": facts.run.generation,
         "timeline": [*status.timeline, entry][-_TIMELINE_LIMIT:],
-        "conditions": [complete],
+        "conditions": [
+            told("Complete", holds=phase.finished),
+            told("Reconciling", holds=not phase.finished),
+            told("Stalled", holds=phase is Phase.FAILED),
+        ],
     }
     return Record(status.model_copy(update=update), reason)
 

@@ -30,22 +30,9 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
         target = situation.spec.target_ref
         where = f"{target.kind.value} {target.name} is not in namespace {situation.policy.namespace}"
         ready = made(ConditionType.READY, "False", "TargetNotFound", f"{where}; create it or correct spec.targetRef")
-    elif status.hold is not None:
-        hold = status.hold
-        text = (
-            f"{hold.field} was set to {hold.value} by {hold.manager}; trimtab resume {situation.policy.name} to go on"
-        )
-        ready = made(ConditionType.READY, "False", "HeldByPerson", text)
-    elif outcome.paused and situation.spec.mode in ACTING:
-        ready = made(ConditionType.READY, "False", "Paused", outcome.paused)
-    elif situation.spec.paused:
-        ready = made(ConditionType.READY, "False", "Paused", f"trimtab resume {situation.policy.name} to go on")
-    elif not quality.ok:
-        reason = "LearningHistory" if quality.problem is DataProblem.SHORT_HISTORY else "NoUsableData"
-        what = "nothing is tried" if quality.problem in STILL_SEEN else "nothing is changed"
-        ready = made(ConditionType.READY, "False", reason, f"{what}: {quality.message}")
     else:
-        ready = made(ConditionType.READY, "True", situation.spec.mode.value, _doing(outcome, active))
+        text = _doing(situation, outcome, status, active)
+        ready = made(ConditionType.READY, "True", situation.spec.mode.value, text)
     unknown = [state.name for state in assessment.objectives if state.state == "Unknown"]
     if assessment.breached:
         reason, text = "Violated", _objectives_text(situation)
@@ -60,6 +47,7 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
     reliable = isinstance(forecast, Forecast) and forecast.reliable
     return [
         ready,
+        made(ConditionType.STALLED, "False", "NotStalled", "nothing here waits for a person to mend the spec"),
         made(
             ConditionType.DATA_AVAILABLE,
             "True" if quality.ok else "False",
@@ -83,7 +71,7 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
             ConditionType.CONFLICTED,
             "True" if outcome.conflict else "False",
             "ClaimedByOther" if outcome.conflict else "NoConflict",
-            outcome.conflict or "no other controller and no other policy claims what this one may change",
+            outcome.conflict or _unclaimed(situation),
         ),
         *([made(ConditionType.FLEET_PAUSED, *_fleet(outcome))] if situation.spec.mode in ACTING else []),
         *(made(kind, *turn) for kind, turn in conditions(assessment.insights, status).items()),
@@ -130,12 +118,26 @@ def _fleet(outcome: Outcome) -> Turn:
     return "False", "TrialsGoOn", "too few trials failed within an hour to stop new ones"
 
 
-def _doing(outcome: Outcome, active: Run | None) -> str:
+def _doing(situation: Situation, outcome: Outcome, status: PolicyStatus, active: Run | None) -> str:
+    """What goes on, in the order of the column STATUS."""
+    quality, resume = situation.assessment.quality, f"trimtab resume {situation.policy.name} to go on"
+    if active is not None and active.phase.unproven:
+        return _running(active, outcome)
+    if outcome.paused and situation.spec.mode in ACTING:
+        return outcome.paused
+    if situation.spec.paused:
+        return f"paused: {resume}"
+    if not quality.ok and quality.problem is not DataProblem.SHORT_HISTORY:
+        what = "nothing is tried" if quality.problem in STILL_SEEN else "nothing is changed"
+        return f"{what}: {quality.message}"
     if outcome.conflict:
         return f"recommends only: {outcome.conflict}"
+    if (hold := status.hold) is not None:
+        return f"{hold.field} was set to {hold.value} by {hold.manager}; {resume}"
+    if not quality.ok:
+        return f"nothing is tried yet: {quality.message}"
     if active is not None:
-        said = f"run {active.name} is {active.phase.value}"
-        return f"{said}; {outcome.held}" if outcome.held else said
+        return _running(active, outcome)
     if isinstance(outcome.proposal, NoPlan):
         return outcome.following or outcome.proposal.reason
     plan = outcome.proposal.plan
@@ -146,6 +148,11 @@ def _doing(outcome: Outcome, active: Run | None) -> str:
     return f"{said}; {what}: {outcome.held}"
 
 
+def _running(active: Run, outcome: Outcome) -> str:
+    said = f"run {active.name} is {active.phase.value}"
+    return f"{said}; {outcome.held}" if outcome.held else said
+
+
 def _data_text(situation: Situation) -> str:
     """What is wrong with the data, and of what it is not known how many pods it speaks for."""
     assessment = situation.assessment
@@ -153,6 +160,16 @@ def _data_text(situation: Situation) -> str:
         return assessment.quality.message
     names = ", ".join(assessment.uncounted)
     return f"{assessment.quality.message} Whether all pods are in {names} is not known: no query selects them by pod."
+
+
+def _unclaimed(situation: Situation) -> str:
+    """That nobody else acts; which policies stand back for this one."""
+    younger = situation.rivals.younger
+    if not younger:
+        return "no other controller and no other policy claims what this one may change"
+    names = ", ".join(younger)
+    plural = "policies" if len(younger) > 1 else "policy"
+    return f"this policy acts as the older one: {plural} {names} on the same workload may change nothing meanwhile"
 
 
 def _progress(active: Run | None) -> str:

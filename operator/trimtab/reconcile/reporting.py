@@ -25,6 +25,7 @@ from trimtab.domain.status import (
 from trimtab.domain.units import format_duration, format_number
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning import changes as fields
+from trimtab.planning.guards import undone_before
 from trimtab.planning.options import monthly_cost
 from trimtab.planning.plans import Proposal
 from trimtab.planning.rightsizing import requested
@@ -32,6 +33,8 @@ from trimtab.planning.steps import NoPlan
 from trimtab.reconcile import insights
 from trimtab.reconcile.conditions import condition, conditions_of
 from trimtab.reconcile.outcome import Outcome
+from trimtab.reconcile.policy_state import policy_state, state_facts
+from trimtab.reconcile.runs import guard_facts
 from trimtab.reconcile.situation import Situation
 
 _VOLATILE: Final = frozenset(
@@ -40,6 +43,7 @@ _VOLATILE: Final = frozenset(
         *("reliability", "performance", "warnings", "budgets", "capacity_plan", "advice"),
     }
 )
+_INVALID: Final = "InvalidSpec"
 _VERDICT: Final = {
     Phase.SUCCEEDED: "Kept",
     Phase.ROLLED_BACK: "RolledBack",
@@ -78,10 +82,16 @@ def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Pol
 
 
 def unusable(status: PolicyStatus, generation: int, message: str, now: float) -> PolicyStatus:
-    """The status of a policy whose spec cannot be used: Ready=False with field, value and remedy."""
-    ready = condition(status, ConditionType.READY, "False", "InvalidSpec", message, generation, now)
-    others = [condition for condition in status.conditions if condition.type != ready.type]
-    return status.model_copy(update={"observed_generation": generation, "conditions": [ready, *others]})
+    """The status of a policy whose spec cannot be used: Ready=False and Stalled=True with field, value and remedy."""
+    ready = condition(status, ConditionType.READY, "False", _INVALID, message, generation, now)
+    stalled = condition(status, ConditionType.STALLED, "True", _INVALID, message, generation, now)
+    others = [condition for condition in status.conditions if condition.type not in (ready.type, stalled.type)]
+    update: dict[str, object] = {
+        "observed_generation": generation,
+        "conditions": [ready, stalled, *others],
+        "summary": status.summary.model_copy(update={"status": _INVALID}),
+    }
+    return status.model_copy(update=update)
 
 
 def matters(old: PolicyStatus, new: PolicyStatus) -> bool:
@@ -202,17 +212,28 @@ def _summary(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Su
     known = [state for state in assessment.objectives if state.state in ("Met", "NoTraffic")]
     total = len(assessment.objectives)
     unit = f" {situation.history.load.unit}" if situation.history.load.unit else ""
-    savings = ""
-    if isinstance(outcome.proposal, Proposal) and outcome.proposal.monthly_from > outcome.proposal.monthly_to:
-        savings = f"{outcome.proposal.monthly_from - outcome.proposal.monthly_to:.2f} {situation.spec.cost.currency}"
     change = fields.describe(outcome.proposal.plan.changes) if isinstance(outcome.proposal, Proposal) else ""
     peak = status.forecast.peak if status.forecast and not math.isnan(assessment.demand) else ""
+    ready = next(one for one in status.conditions if one.type == ConditionType.READY)
+    facts = state_facts(situation, outcome, status)
     return Summary(
+        status=policy_state(facts).value if ready.status == "True" else ready.reason,
         replicas=replicas,
         objectives=f"{len(known)}/{total} met" if total else "",
         change=change,
         peak=f"{peak}{unit}" if peak else "",
         anomalies=insights.anomalies_cell(assessment.insights),
         outlook=insights.outlook_cell(assessment.insights),
-        savings=savings,
+        savings=_savings(situation, outcome),
     )
+
+
+def _savings(situation: Situation, outcome: Outcome) -> str:
+    """What the proposal saves a month; empty where the same was tried lately and undone: it was measured to be none."""
+    proposal = outcome.proposal
+    if not isinstance(proposal, Proposal) or proposal.monthly_from <= proposal.monthly_to:
+        return ""
+    facts = guard_facts(situation.with_runs(outcome.runs), "", proposal.trigger, proposal.plan, situation.now)
+    if undone_before(facts):
+        return ""
+    return f"{proposal.monthly_from - proposal.monthly_to:.2f} {situation.spec.cost.currency}"

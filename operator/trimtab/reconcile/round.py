@@ -12,7 +12,6 @@ import structlog
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.limits import LimitsSeen
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed
-from trimtab.adapters.signals_requests import query_faults
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.objects import InvalidSpec, Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
@@ -34,7 +33,7 @@ from trimtab.reconcile.reporting import compose, matters, unusable
 from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make, plan_now
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation, lead_seconds, point_of
-from trimtab.reconcile.world import Key, World, is_held, target_of
+from trimtab.reconcile.world import Key, Rivals, World, fault_of, is_held, target_of
 
 _PARALLEL_POLICIES: Final = 16
 _VOLATILE_SECONDS: Final = 300.0
@@ -87,7 +86,7 @@ class Reconciler:
         """The policies whose spec can be used; the others are told what is wrong."""
         good: list[Policy] = []
         for policy in policies:
-            message = _fault(policy)
+            message = fault_of(policy)
             if not message:
                 good.append(policy)
                 continue
@@ -141,7 +140,7 @@ class Reconciler:
                     workload=seen.workloads.get(target),
                     runs=runs.get(policy.key, ()),
                     autoscaler=seen.autoscalers.get(target, ""),
-                    rival=rivals.get(policy.uid, ""),
+                    rivals=rivals.get(policy.uid, Rivals()),
                     history=given.history,
                     failures=dict(given.failures),
                     unread=reading.unread,
@@ -354,13 +353,6 @@ def _reaching_back(spec: PolicySpec, runs: tuple[Run, ...], now: float) -> Polic
         return spec
     needed = math.ceil(needed / _VOLATILE_SECONDS) * _VOLATILE_SECONDS  # in steps, or each round would read anew
     return spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"history": needed})})
-
-
-def _fault(policy: Policy) -> str:
-    """What is wrong with a spec that schema and CEL let through; empty when it can be used."""
-    if isinstance(policy.spec, InvalidSpec):
-        return policy.spec.message
-    return next(iter(query_faults(policy.spec).values()), "")
 
 
 def _has_to_do(run: Run) -> bool:

@@ -173,7 +173,7 @@ def guard_facts(
         assessed_at=situation.now,
         unknown=situation.assessment.unknown,
         autoscaler=situation.autoscaler,
-        rival=situation.rival,
+        rival=situation.rivals.older,
         now=now,
         usage=situation.assessment.usage,
         fleet=fleet,
@@ -272,7 +272,7 @@ async def _do(services: Services, facts: RunFacts, step: Step) -> bool:
 
 async def _record(services: Services, run: Run, step: Record) -> None:
     """Write the status; the finalizer is there before a change can be."""
-    status = step.status.model_copy(update={"summary": _summary(step.status)})
+    status = step.status.model_copy(update={"summary": run_summary(step.status)})
     entering = status.phase is not None and status.phase.unproven
     if entering and FINALIZER not in run.finalizers and not run.deleting:
         run = await services.resources.set_finalizer(run, present=True)
@@ -300,10 +300,16 @@ async def _settle_finalizer(services: Services, run: Run) -> Run | None:
         raise
 
 
-def _summary(status: RunStatus) -> RunSummary:
+def _kept(status: RunStatus) -> bool:
+    return status.phase is Phase.SUCCEEDED and status.applied is not None
+
+
+def run_summary(status: RunStatus) -> RunSummary:
+    """Cells of a run; what it saves only while its change is kept, or may still be."""
     plan, verdict = status.plan, status.verdict
     saves = ""
-    if plan is not None and plan.predicted.cost is not None:
+    lost = status.phase is not None and status.phase.finished and not _kept(status)
+    if plan is not None and plan.predicted.cost is not None and not lost:
         cost = plan.predicted.cost
         saves = f"{float(cost.from_) - float(cost.to):.2f} {cost.currency}"
     return RunSummary(

@@ -18,6 +18,7 @@ from trimtab.planning.findings import Assessment, Known
 from trimtab.planning.options import Demand, PlanInputs
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.strategies import STRATEGIES, Strategy
+from trimtab.reconcile.world import Rivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Situation:
     workload: Workload | None
     runs: tuple[Run, ...]
     autoscaler: str
-    rival: str
+    rivals: Rivals
     history: WorkloadHistory
     failures: dict[str, str]
     """Why a signal has no values in this round, by its name."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trimtab.adapters.resources import FINALIZER
-from trimtab.domain.choices import TargetKind
-from trimtab.domain.objects import Policy, Run
+from trimtab.adapters.signals_requests import query_faults
+from trimtab.domain.choices import Mode, TargetKind
+from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
 
 Key = tuple[str, str]
@@ -21,9 +22,26 @@ def target_of(policy: Policy) -> TargetKey | None:
     return policy.namespace, policy.spec.target_ref.kind, policy.spec.target_ref.name
 
 
+def fault_of(policy: Policy) -> str:
+    """What is wrong with a spec that schema and CEL let through; empty when it can be used."""
+    if isinstance(policy.spec, InvalidSpec):
+        return policy.spec.message
+    return next(iter(query_faults(policy.spec).values()), "")
+
+
 def is_held(run: Run) -> bool:
     """Whether our finalizer is on a run; on one that has ended, a kill came between its end and letting go of it."""
     return FINALIZER in run.finalizers
+
+
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """Other policies on one workload that may act; all but the oldest stand back."""
+
+    older: str = ""
+    """The one that acts in this policy's place."""
+    younger: tuple[str, ...] = ()
+    """Those that stand back for this policy."""
 
 
 @dataclass(slots=True)
@@ -48,15 +66,33 @@ class World:
             if (run.namespace, run.policy_name) not in self.policies and (not run.finished or is_held(run))
         )
 
-    def rivals(self) -> dict[str, str]:
-        """Name of the older policy on the same workload, by uid of each policy that must stand back."""
+    def rivals(self) -> dict[str, Rivals]:
+        """Who else may act on the same workload, by uid of each policy that may act itself and is not alone.
+
+        A policy that cannot be used or only recommends is nobody's rival, once what it had on trial is ended. One that
+        is paused stays: a pause hands the workload to nobody.
+        """
+        trying = {(run.namespace, run.policy_name) for run in self.runs.values() if run.phase.unproven}
         by_target: dict[TargetKey, list[Policy]] = {}
         for policy in self.policies.values():
             target = target_of(policy)
             if target is not None:
                 by_target.setdefault(target, []).append(policy)
-        found: dict[str, str] = {}
+        found: dict[str, Rivals] = {}
         for policies in by_target.values():
-            first, *others = sorted(policies, key=lambda policy: (policy.created_at, policy.name))
-            found.update({other.uid: first.name for other in others})
+            if len(policies) < 2:
+                continue  # queries are parsed only where that decides something
+            acting = [policy for policy in policies if policy.key in trying or _may_act(policy)]
+            if len(acting) < 2:
+                continue
+            first, *others = sorted(acting, key=lambda policy: (policy.created_at, policy.name))
+            found[first.uid] = Rivals(younger=tuple(other.name for other in others))
+            found.update({other.uid: Rivals(older=first.name) for other in others})
         return found
+
+
+def _may_act(policy: Policy) -> bool:
+    """Whether a policy's mode lets it change the workload, and its spec can be used."""
+    return (
+        isinstance(policy.spec, PolicySpec) and policy.spec.mode in (Mode.APPROVE, Mode.AUTO) and not fault_of(policy)
+    )

@@ -16,7 +16,7 @@ from rich.tree import Tree
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase
-from trimtab.domain.status import Condition, ConditionType, TrendState
+from trimtab.domain.status import Condition, ConditionType, PolicyState, TrendState
 from trimtab.domain.status_types import format_time
 from trimtab.reporting.terminal_insights import insights, pairs
 
@@ -28,9 +28,20 @@ _PHASE_STYLE: Final = {
     Phase.SUPERSEDED: "yellow",
     Phase.CANCELLED: "dim",
 }
+_STATE_STYLE: Final[dict[str, str]] = {
+    PolicyState.TRYING: "cyan",
+    PolicyState.PAUSED: "yellow",
+    PolicyState.NO_DATA: "yellow",
+    PolicyState.CONFLICTED: "yellow",
+    PolicyState.HELD: "yellow",
+    PolicyState.LEARNING: "dim",
+}
 _CONDITION_STYLE: Final = {"True": "green", "False": "yellow", "Unknown": "dim"}
 _ALARMS: Final = frozenset(
-    {ConditionType.CONFLICTED, ConditionType.ANOMALY, ConditionType.EARLY_WARNING, ConditionType.FLEET_PAUSED}
+    {
+        *(ConditionType.STALLED, ConditionType.CONFLICTED, ConditionType.ANOMALY),
+        *(ConditionType.EARLY_WARNING, ConditionType.FLEET_PAUSED),
+    }
 )
 """Conditions that are well while they are False."""
 _CALM: Final = ConditionType.PROGRESSING
@@ -48,9 +59,10 @@ def overview(policies: Iterable[Policy], runs: Iterable[Run], *, namespaced: boo
         "NAME",
         "TARGET",
         "MODE",
-        "HEALTH",
+        "STATUS",
         "REPLICAS",
         "OBJECTIVES",
+        "SAVINGS",
         "AGE",
     )
     rows = [_policy_cells(policy, namespaced, now) for policy in ordered]
@@ -131,15 +143,16 @@ def age(seconds: float) -> str:
 def _policy_cells(policy: Policy, namespaced: bool, now: float) -> tuple[str, ...]:
     cells = (policy.namespace, policy.name) if namespaced else (policy.name,)
     if isinstance(policy.spec, InvalidSpec):
-        return (*cells, "", "", "", "", "", age(now - policy.created_at))
+        return (*cells, "", "", "InvalidSpec", "", "", "", age(now - policy.created_at))
     target, summary = policy.spec.target_ref, policy.status.summary
     return (
         *cells,
         f"{target.kind.value.lower()}/{target.name}",
         policy.spec.mode.value,
-        str(policy.status.health.score) if policy.status.health else "",
+        summary.status,
         summary.replicas,
         summary.objectives,
+        summary.savings,
         age(now - policy.created_at),
     )
 
@@ -151,7 +164,7 @@ def _state(policy: Policy) -> Text:
     if ready is None:
         return Text("not evaluated yet", style="dim")
     if ready.status == "True":
-        return Text(ready.message, style="green")
+        return Text(ready.message, style=_STATE_STYLE.get(policy.status.summary.status, "green"))
     return Text(f"{ready.reason}: {ready.message}", style=_CONDITION_STYLE[ready.status])
 
 
@@ -173,6 +186,7 @@ def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:
     rows = [
         ("target", f"{spec.target_ref.kind.value} {spec.target_ref.name}"),
         ("mode, strategy", f"{spec.mode.value}, {spec.strategy.value}"),
+        ("status", status.summary.status),
         ("replicas", status.summary.replicas),
     ]
     rows += [(one.name, f"{one.value or '-'} ({one.threshold}) {one.state}") for one in status.objectives]
