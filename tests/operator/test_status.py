@@ -105,7 +105,7 @@ async def test_flux_argo_and_people_are_told_the_same(stage: Stage) -> None:
 
 def health(body: JsonObject) -> tuple[str, str]:
     """(status, message) by the script for Argo CD that is shipped in docs/."""
-    lua: Any = LuaRuntime()
+    lua: Any = LuaRuntime(unpack_returned_tuples=False)
     lua.globals().obj = _table(lua, body)
     found = lua.execute((_LUA / f"{body['kind'].lower()}.lua").read_text())
     return str(found["status"]), str(found["message"])
