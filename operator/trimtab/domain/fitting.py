@@ -9,7 +9,10 @@ from trimtab.domain.status import PolicyStatus
 LARGEST_STATUS_BYTES: Final = 16 * 1024
 _TEXTS: Final = frozenset({"message", "reason", "title", "effect", "how", "driftMessage"})
 _CAPS: Final = (512, 256, 128, 64)
-_EXPENDABLE: Final = ("patterns", "advice", "capacityPlan", "budgets", "health", "anomalies", "recommendation")
+_EXPENDABLE: Final = (
+    *("patterns", "advice", "capacityPlan", "budgets", "health", "anomalies", "recommendation"),
+    *("warnings", "performance", "reliability", "trend"),
+)
 
 
 def fitted(status: PolicyStatus, limit_bytes: int = LARGEST_STATUS_BYTES) -> PolicyStatus:
