@@ -12,6 +12,7 @@ import pytest
 
 from cluster.ports import free_port
 from demo.stage import Stage
+from tests.operator import kstatus
 from tests.operator.acting import (
     BAD_CPU,
     CPU,
@@ -183,7 +184,7 @@ async def test_pause_all_stops_every_new_write_within_its_bound_and_undo_goes_on
     assert f"ConfigMap {stage.namespace}/trimtab-switch" in told
     await stage.create_run("asked", "asked", changes=to_replicas(GOOD_REPLICAS))
     undone = await stage.settled("undone")
-    paused = await stage.told("asked", "Ready", "False", "Paused")
+    paused = kstatus.condition(await stage.in_state("asked", "Paused"), "Ready")
     await decided(stage, "followed")
 
     assert (undone["status"]["phase"], (await resources(stage, "undone"))["limits"]["cpu"]) == ("RolledBack", CPU)

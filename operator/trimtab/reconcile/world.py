@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from trimtab.adapters.resources import FINALIZER
 from trimtab.adapters.signals_requests import query_faults
-from trimtab.domain.choices import Mode, TargetKind
+from trimtab.domain.choices import ACTING, TargetKind
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
 
@@ -94,5 +94,5 @@ class World:
 def _may_act(policy: Policy) -> bool:
     """Whether a policy's mode lets it change the workload, and its spec can be used."""
     return (
-        isinstance(policy.spec, PolicySpec) and policy.spec.mode in (Mode.APPROVE, Mode.AUTO) and not fault_of(policy)
+        isinstance(policy.spec, PolicySpec) and policy.spec.mode in ACTING and not fault_of(policy)
     )
