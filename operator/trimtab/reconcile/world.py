@@ -93,6 +93,4 @@ class World:
 
 def _may_act(policy: Policy) -> bool:
     """Whether a policy's mode lets it change the workload, and its spec can be used."""
-    return (
-        isinstance(policy.spec, PolicySpec) and policy.spec.mode in ACTING and not fault_of(policy)
-    )
+    return isinstance(policy.spec, PolicySpec) and policy.spec.mode in ACTING and not fault_of(policy)
