@@ -21,6 +21,7 @@ from trimtab.adapters.workers import Workers
 from trimtab.adapters.workloads import Workloads
 from trimtab.domain.objects import Policy, Run
 from trimtab.planning.fleet import OpenLimit
+from trimtab.reconcile.calling_off import needs_no_metrics
 from trimtab.reconcile.round import Reconciler
 from trimtab.reconcile.scheduler import Scheduler
 from trimtab.reconcile.services import Services, StorePace
@@ -62,6 +63,7 @@ class Operator:
     def policy_gone(self, policy: Policy) -> None:
         """A policy was deleted; policies that stood back for it may act now."""
         self.world.policies.pop(policy.key, None)
+        self.scheduler.hurry(policy.key)
         for key in self.world.policies:
             if key[0] == policy.namespace:
                 self.scheduler.wake(key)
@@ -75,8 +77,11 @@ class Operator:
             run.generation,
             run.deleting,
         )
-        if changed and (not run.finished or known is not None):
-            self.scheduler.wake((run.namespace, run.policy_name))
+        key = (run.namespace, run.policy_name)
+        if changed and needs_no_metrics(run, self.world.policies.get(key)):
+            self.scheduler.hurry(key)
+        elif changed and (not run.finished or known is not None):
+            self.scheduler.wake(key)
 
     def run_gone(self, run: Run) -> None:
         """A run was deleted; its policy may make another."""

@@ -140,7 +140,17 @@ async def test_news_get_an_event_and_a_count(first: Assessment) -> None:
 
 async def test_news_are_kept_also_where_the_round_fails_for_their_policy(first: Assessment) -> None:
     telemetry = SimpleNamespace(reconciled=lambda **_: None)
-    services: Any = SimpleNamespace(store=None, clock=lambda: 0.0, telemetry=telemetry)
+
+    async def nothing(*_: object) -> None:
+        """Neither posts nor writes."""
+
+    services: Any = SimpleNamespace(
+        store=None,
+        clock=lambda: 0.0,
+        telemetry=telemetry,
+        events=SimpleNamespace(post=nothing),
+        resources=SimpleNamespace(write_policy_status=nothing),
+    )
     reconciler = Reconciler(cast(Services, services), World())
     situation: Any = SimpleNamespace(policy=built(SPEC), assessment=first, news=told(first, None), now=SAMPLES * 60.0)
     await reconciler._evaluate(cast(Situation, situation), RuntimeError("no plan could be made"))

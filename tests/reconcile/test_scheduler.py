@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -35,14 +37,57 @@ class Rounds:
 
     def __init__(self, failures: int = 0) -> None:
         self.batches: list[list[Key]] = []
+        self.called_off: list[Key] = []
+        self.known: set[Key] = set()
+        self.busy: set[Key] = set()
+        self.held = asyncio.Event()
+        """Rounds wait for it; it is set unless a test clears it."""
+        self.held.set()
+        self.cost = 0.0
+        """Seconds of each first look, on the clock of `services`."""
+        self.services: Ticks | None = None
+        self.interval = 60.0
         self._failures = failures
 
     async def round(self, due: list[Key]) -> dict[Key, float]:
         self.batches.append(sorted(due))
+        await self.held.wait()
+        if self.services is not None:
+            self.services.now += self.cost * len(set(due) - self.known)
+        self.known.update(due)
         if self._failures:
             self._failures -= 1
             raise RuntimeError("no")
-        return dict.fromkeys(due, 60.0)
+        return dict.fromkeys(due, self.interval)
+
+    async def call_off(self, key: Key) -> bool:
+        self.called_off.append(key)
+        return len(self.called_off) > 1
+
+    def is_known(self, key: Key) -> bool:
+        return key in self.known
+
+    def is_busy(self, key: Key) -> bool:
+        return key in self.busy
+
+    async def stop(self) -> None:
+        self.busy.clear()
+
+
+async def until(look: Callable[[], object]) -> None:
+    """Let the others run until it is so."""
+    async with asyncio.timeout(20.0):
+        while not look():  # noqa: ASYNC110 - what is looked at belongs to the tested
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running(scheduler: Scheduler) -> AsyncIterator[None]:
+    """A scheduler that runs for as long as the block."""
+    task = asyncio.create_task(scheduler.run())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def world_of(*names: str) -> World:
@@ -85,6 +130,78 @@ async def test_a_failed_batch_does_not_end_the_scheduler() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert rounds.batches == [[("shop", "a")], [("shop", "a")]]
+
+
+async def test_first_looks_come_in_slices_and_the_known_go_between_them() -> None:
+    """A hundred new policies at 0.4 s each: never more than about ten seconds of them before a known one's turn."""
+    services, rounds = Ticks(), Rounds()
+    rounds.services, rounds.cost, rounds.interval = services, 0.4, 5.0
+    rounds.known.add(("shop", "known"))
+    world = world_of("known", *(f"new-{number:03}" for number in range(100)))
+    scheduler = Scheduler(rounds, world, cast(Services, services))
+    beats: list[float] = []
+    services.telemetry.beat = beats.append  # type: ignore[method-assign,assignment]
+    async with running(scheduler):
+        await until(lambda: len(rounds.known) == 101)
+    new = [[key[1] for key in batch if key[1].startswith("new")] for batch in rounds.batches]
+    slices = [len(batch) for batch in new if batch]
+    seen = [name for batch in new for name in batch]
+    assert len(set(seen)) == 100
+    assert max(slices[:4]) == 25
+    assert rounds.batches[0] == [("shop", "known")], "who is due goes first"
+    assert all(("shop", "known") in rounds.batches[at + 1] for at in (1, 3)), "and again after each slice"
+    assert len(set(beats)) >= len(slices), "the heartbeat moves with each slice"
+
+
+async def test_slices_become_smaller_where_first_looks_cost_more() -> None:
+    services, rounds = Ticks(), Rounds()
+    rounds.services, rounds.cost, rounds.interval = services, 4.0, 1e6
+    scheduler = Scheduler(rounds, world_of(*(f"p{number:02}" for number in range(40))), cast(Services, services))
+    async with running(scheduler):
+        await until(lambda: len(rounds.known) == 40)
+    assert [len(batch) for batch in rounds.batches][:4] == [25, 2, 2, 2]
+
+
+async def test_calling_off_waits_for_no_batch() -> None:
+    rounds = Rounds()
+    scheduler = Scheduler(rounds, world_of("a", "b"), cast(Services, Ticks()))
+    rounds.held.clear()
+    async with running(scheduler):
+        await until(lambda: rounds.batches)
+        scheduler.hurry(("shop", "b"))
+        scheduler.hurry(("shop", "b"))
+        await until(lambda: len(rounds.called_off) == 2)
+        assert len(rounds.batches) == 1, "the batch is still under way"
+        rounds.held.set()
+        await until(lambda: len(rounds.batches) == 2)
+    assert rounds.called_off == [("shop", "b")] * 2, "what failed is tried again, and then no more"
+    assert rounds.batches[1] == [("shop", "b")], "then the policy is evaluated"
+
+
+async def test_nothing_is_called_off_before_the_scheduler_runs() -> None:
+    rounds = Rounds()
+    scheduler = Scheduler(rounds, world_of("a"), cast(Services, Ticks()))
+    scheduler.hurry(("shop", "a"))
+    await asyncio.sleep(0.05)
+    assert rounds.called_off == []
+    async with running(scheduler):
+        await until(lambda: rounds.called_off)
+
+
+async def test_a_policy_whose_metrics_are_late_is_not_evaluated_twice_at_once() -> None:
+    rounds = Rounds()
+    late, prompt = ("shop", "late"), ("shop", "prompt")
+    scheduler = Scheduler(rounds, world_of("late", "prompt"), cast(Services, Ticks()))
+    rounds.busy.add(late)
+    async with running(scheduler):
+        await until(lambda: rounds.batches)
+        scheduler.wake(late)
+        scheduler.wake(prompt)
+        await until(lambda: len(rounds.batches) == 2)
+        assert rounds.batches == [[prompt]] * 2
+        rounds.busy.clear()
+        await until(lambda: len(rounds.batches) == 3)
+    assert rounds.batches[2] == [late]
 
 
 @pytest.mark.parametrize(

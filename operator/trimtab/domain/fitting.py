@@ -8,7 +8,7 @@ from trimtab.domain.status import PolicyStatus
 
 LARGEST_STATUS_BYTES: Final = 16 * 1024
 _TEXTS: Final = frozenset({"message", "reason", "title", "effect", "how", "driftMessage"})
-_CAPS: Final = (512, 256, 128, 64)
+_CAPS: Final = (512, 256, 128, 64, 32)
 _EXPENDABLE: Final = (
     *("patterns", "advice", "capacityPlan", "budgets", "health", "anomalies", "recommendation"),
     *("warnings", "performance", "reliability", "trend"),
@@ -18,7 +18,7 @@ _EXPENDABLE: Final = (
 def fitted(status: PolicyStatus, limit_bytes: int = LARGEST_STATUS_BYTES) -> PolicyStatus:
     """``status`` with its texts cut as far as needed to stay under ``limit_bytes`` of JSON; most never are.
 
-    Texts for people are cut to 512, 256, 128 and 64 characters, then whole sections of the analysis are left out, the
+    Texts for people are cut to 512 characters, and further to 32, then whole sections of the analysis are left out, the
     least needed first. What the operator itself reads again (hold, accepted, scaling, operating point) is never cut.
     """
     if _size(status) < limit_bytes:

@@ -299,6 +299,7 @@ class ConditionType(StrEnum):
     EARLY_WARNING = "EarlyWarning"
     ANALYTICS_STORED = "AnalyticsStored"
     FLEET_PAUSED = "FleetPaused"
+    DEGRADED = "Degraded"
 
 
 class PolicyStatus(StatusModel):
@@ -308,7 +309,7 @@ class PolicyStatus(StatusModel):
     """Generation of the spec that this status speaks of."""
     conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("type"))
     """Conditions by type: Ready, Stalled, DataAvailable, ObjectivesMet, ForecastReliable, Progressing, Conflicted,
-    Healthy, Anomaly, EarlyWarning, AnalyticsStored, FleetPaused."""
+    Healthy, Anomaly, EarlyWarning, AnalyticsStored, FleetPaused, Degraded."""
     summary: Summary = Summary()
     """Ready-made cells for kubectl get."""
     objectives: list[ObjectiveState] = Field(default_factory=list, max_length=16)

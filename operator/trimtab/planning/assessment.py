@@ -59,7 +59,12 @@ def assess(inputs: AssessInputs) -> Assessment:
     )
     if inputs.running is None:
         return found
-    insights, known = gain_insights(inputs, found, inputs.running)
+    if inputs.no_insights:
+        return replace(found, insights_failed=inputs.no_insights)
+    try:
+        insights, known = gain_insights(inputs, found, inputs.running)
+    except Exception as error:  # noqa: BLE001 - no decision rests on insights: one that fails must stop none
+        return replace(found, insights_failed=f"{type(error).__name__}: {error}")
     return replace(found, insights=insights, known=known)
 
 

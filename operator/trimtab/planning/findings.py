@@ -97,6 +97,8 @@ class AssessInputs:
     """Curves are learned only from samples before this time: the start of the change on trial."""
     running: Running | None = None
     """The workload; None when it is not there."""
+    no_insights: str = ""
+    """Why none are to be gained this time; empty where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,9 @@ class Assessment:
     known: Known = field(repr=False)
     """To be handed to the next round."""
     insights: Insights | None = None
-    """None where the workload or its data are not there."""
+    """None where the workload or its data are not there, and where they could not be gained."""
+    insights_failed: str = ""
+    """Why they could not be gained."""
 
     @property
     def seasons(self) -> tuple[SeasonFound, ...]:

@@ -262,6 +262,8 @@ def _stop_reason(facts: RunFacts) -> _Stop | None:
         return _Stop(Phase.CANCELLED, "cancelled by a person")
     if facts.policy is None:
         return _Stop(Phase.CANCELLED, f"policy {facts.run.policy_name} is gone")
+    if facts.broken:
+        return _Stop(Phase.FAILED, f"the run cannot be evaluated: {facts.broken}")
     return None
 
 

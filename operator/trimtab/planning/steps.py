@@ -53,6 +53,8 @@ class RunFacts:
     """Why the API server will not take the change, where trying again does not help."""
     undo_error: str = ""
     """Why it will not take the change back."""
+    broken: str = ""
+    """Why what the run asks for cannot be looked at: an error in it, or in us."""
 
 
 @dataclass(frozen=True, slots=True)

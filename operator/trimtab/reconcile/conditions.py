@@ -9,9 +9,11 @@ from trimtab.analytics.quality import DataProblem
 from trimtab.domain.choices import ACTING
 from trimtab.domain.objects import Run
 from trimtab.domain.status import Condition, ConditionType, PolicyStatus
+from trimtab.domain.status_types import format_time
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning import changes as fields
 from trimtab.planning.evidence import STILL_SEEN
+from trimtab.planning.findings import Assessment
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.insight_conditions import Turn, conditions
 from trimtab.reconcile.outcome import Outcome
@@ -74,9 +76,25 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
             outcome.conflict or _unclaimed(situation),
         ),
         *([made(ConditionType.FLEET_PAUSED, *_fleet(outcome))] if situation.spec.mode in ACTING else []),
-        *(made(kind, *turn) for kind, turn in conditions(assessment.insights, status).items()),
+        *(made(kind, *turn) for kind, turn in _insights(assessment, status).items()),
         made(ConditionType.ANALYTICS_STORED, *stored(outcome.store_problem)),
+        made(ConditionType.DEGRADED, *_degraded(situation, outcome)),
     ]
+
+
+def _insights(assessment: Assessment, status: PolicyStatus) -> dict[ConditionType, Turn]:
+    return conditions(assessment.insights, status, assessment.insights_failed)
+
+
+def _degraded(situation: Situation, outcome: Outcome) -> Turn:
+    """What of the evaluation did not succeed while the rest went on."""
+    if outcome.trouble:
+        return "True", "EvaluationFailed", outcome.trouble
+    if why := situation.assessment.insights_failed:
+        good = situation.insights_good_at
+        age = f"those shown are of {format_time(good)}" if good is not None else "those shown are older"
+        return "True", "InsightsFailed", f"decisions go on without insights, {age}: {why}"
+    return "False", "AsExpected", "everything was evaluated"
 
 
 def condition(

@@ -18,11 +18,16 @@ Turn: TypeAlias = tuple[Literal["True", "False", "Unknown"], str, str]
 """Status, reason and message of a condition."""
 
 
-def conditions(found: Insights | None, before: PolicyStatus) -> dict[ConditionType, Turn]:
-    """Healthy, Anomaly and EarlyWarning; ``before`` is the status as it was told last."""
+def conditions(found: Insights | None, before: PolicyStatus, failed: str = "") -> dict[ConditionType, Turn]:
+    """Healthy, Anomaly and EarlyWarning; ``before`` was told last, and stands where they failed."""
     if found is None:
+        kinds = (ConditionType.HEALTHY, ConditionType.ANOMALY, ConditionType.EARLY_WARNING)
         unknown: Turn = ("Unknown", "NoWorkload", "there is nothing to look at")
-        return dict.fromkeys((ConditionType.HEALTHY, ConditionType.ANOMALY, ConditionType.EARLY_WARNING), unknown)
+        if not failed:
+            return dict.fromkeys(kinds, unknown)
+        unknown = ("Unknown", "InsightsFailed", failed)
+        told: dict[str, Turn] = {one.type: (one.status, one.reason, one.message) for one in before.conditions}
+        return {kind: told.get(kind, unknown) for kind in kinds}
     unwell = any(one.type == ConditionType.HEALTHY and one.status == "False" for one in before.conditions)
     return {
         ConditionType.HEALTHY: _healthy(found.health, unwell=unwell),

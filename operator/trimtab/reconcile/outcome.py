@@ -28,5 +28,7 @@ class Outcome:
     """Too many trials of the fleet failed; empty while new ones may begin."""
     paused: str = ""
     """Everything is paused: by whom and why."""
+    trouble: str = ""
+    """What of the evaluation failed while the rest went on; empty when nothing did."""
     store_problem: str | None = None
     """Why the store cannot be used; empty while it can, None where there is none."""

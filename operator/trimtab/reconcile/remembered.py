@@ -20,5 +20,13 @@ class Remembered:
     """As it was last written by this process."""
     following: Memory = field(default_factory=Memory)
     known: Known | None = None
+    failures: int = 0
+    """Evaluations in a row that broke off."""
+    evaluated_at: float = 0.0
+    """When it was evaluated last, in this process."""
+    insights_good_at: float | None = None
+    """When insights were gained last, in this process."""
+    no_insights_until: float = -math.inf
+    """None are looked for until then."""
     written_at: float = -math.inf
     """When the status was last written."""

@@ -115,6 +115,8 @@ def _firm(status: PolicyStatus) -> dict[str, object]:
 def _insights(situation: Situation) -> dict[str, object]:
     """What the analysis found; nothing where the workload is not there."""
     found = situation.assessment.insights
+    if situation.assessment.insights_failed:
+        return {}  # what was told last stands; Degraded says so
     if found is None:
         names = ("trend", "health", "anomalies", "reliability", "performance", "capacity_plan")
         return {**dict.fromkeys(names), "patterns": [], "warnings": [], "budgets": [], "advice": []}
@@ -203,7 +205,7 @@ def _last_run(runs: tuple[Run, ...]) -> LastRun | None:
 
 def _summary(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Summary:
     workload, assessment = situation.workload, situation.assessment
-    replicas = ""
+    kept, replicas = bool(assessment.insights_failed), ""
     if workload is not None:
         wanted = status.recommendation.replicas if status.recommendation else None
         replicas = str(workload.replicas)
@@ -222,8 +224,8 @@ def _summary(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Su
         objectives=f"{len(known)}/{total} met" if total else "",
         change=change,
         peak=f"{peak}{unit}" if peak else "",
-        anomalies=insights.anomalies_cell(assessment.insights),
-        outlook=insights.outlook_cell(assessment.insights),
+        anomalies=status.summary.anomalies if kept else insights.anomalies_cell(assessment.insights),
+        outlook=status.summary.outlook if kept else insights.outlook_cell(assessment.insights),
         savings=_savings(situation, outcome),
     )
 

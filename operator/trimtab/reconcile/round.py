@@ -3,57 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Iterable
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from trimtab.adapters.kube import KubeError
-from trimtab.adapters.limits import LimitsSeen
-from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed
-from trimtab.domain.history import WorkloadHistory
-from trimtab.domain.objects import InvalidSpec, Policy, Run, Workload
+from trimtab.adapters.signals_requests import SignalRequest
+from trimtab.adapters.signals_results import FetchResult
+from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
-from trimtab.domain.run import Phase, RunSpec, Trigger
-from trimtab.domain.status import ConditionType, PolicyStatus
-from trimtab.planning.assessment import assess
-from trimtab.planning.findings import AssessInputs, Running
+from trimtab.domain.run import Trigger
+from trimtab.domain.status import PolicyStatus
+from trimtab.planning.findings import AssessInputs
 from trimtab.planning.guards import conflicts
 from trimtab.planning.plans import Proposal
 from trimtab.planning.steps import NoPlan
-from trimtab.reconcile.announcing import NOT_CAPACITY, announce, model_changes
+from trimtab.reconcile.announcing import announce, model_changes
+from trimtab.reconcile.assessing import assess_all
+from trimtab.reconcile.calling_off import has_to_do, needs_no_metrics
+from trimtab.reconcile.degraded import (
+    EVALUATION_FAILED,
+    EVALUATION_LATE,
+    LATE_INTERVALS,
+    UNDONE_AFTER,
+    failed,
+    late,
+    said,
+)
 from trimtab.reconcile.following import follow_demand
-from trimtab.reconcile.insight_news import news
-from trimtab.reconcile.judging import samples_before
+from trimtab.reconcile.gathering import Reading, around, assess_inputs, request_of, situation_of
+from trimtab.reconcile.late import Late
 from trimtab.reconcile.outcome import Outcome
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.remembering import Remembering
 from trimtab.reconcile.reporting import compose, matters, unusable
 from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make, plan_now
 from trimtab.reconcile.services import Services
-from trimtab.reconcile.situation import Situation, lead_seconds, point_of
-from trimtab.reconcile.world import Key, Rivals, World, fault_of, is_held, target_of
+from trimtab.reconcile.situation import Situation
+from trimtab.reconcile.world import Key, World, fault_of
 
 _PARALLEL_POLICIES: Final = 16
 _VOLATILE_SECONDS: Final = 300.0
 _VOLATILE_INTERVALS: Final = 5
 _ACTIVE_SECONDS: Final = 10.0
-_SCRAPES_A_WINDOW: Final = 4
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was read of one policy's metrics."""
-
-    history: WorkloadHistory
-    failures: dict[str, QueryFailed]
-
-    @property
-    def unread(self) -> frozenset[str]:
-        """Signals that could not be asked for; their samples may be there later."""
-        return frozenset(name for name, failure in self.failures.items() if failure.kind is not FailureKind.NO_DATA)
 
 
 class Reconciler:
@@ -65,22 +60,66 @@ class Reconciler:
         self._remembered: dict[str, Remembered] = {}
         self.remembering = Remembering(services, self._remembered)
         self._slots = asyncio.Semaphore(_PARALLEL_POLICIES)
+        self._locks: dict[Key, asyncio.Lock] = {}
+        """One actor at a time on the runs and the workload of a policy."""
+        self._known: set[str] = set()
+        self._late = Late()
 
     async def round(self, due: list[Key]) -> dict[Key, float]:
-        """Evaluate what is due; seconds until each is due again. One that fails takes no other down."""
+        """Evaluate what is due; seconds until each is due again. One that fails or is late takes no other down."""
         policies = [policy for key in due if (policy := self._world.policies.get(key)) is not None]
         self._forget_the_gone()
+        await self._call_off(due)
         await self.remembering.restore(policies, self._remember)
         await self._services.turns.begin(self._services.clock())
-        usable = await self._usable(policies)
-        situations = await self._gather(usable)
-        plans = await self._services.workers.map(plan_now, [situation.without_samples for situation in situations])
-        await asyncio.gather(*map(self._evaluate, situations, plans))
-        await self._end_orphans()
+        await self._evaluate_all(await self._read(await self._usable(policies)))
         self._services.turns.tell(self._services.telemetry)
+        await self._tell_of_the_late()
         await self.remembering.save()
+        self._known.update(policy.uid for policy in policies)
         intervals = {policy.key: self._interval(policy) for policy in policies}
         return {key: intervals.get(key, _ACTIVE_SECONDS) for key in due}
+
+    async def call_off(self, key: Key) -> bool:
+        """End and undo what of a policy's runs needs no metrics for it; whether nothing is left to try again."""
+        return await self._call_off([key])
+
+    def is_known(self, key: Key) -> bool:
+        """Whether a policy was looked at before."""
+        policy = self._world.policies.get(key)
+        return policy is None or policy.uid in self._known
+
+    def is_busy(self, key: Key) -> bool:
+        """Whether an evaluation of a policy is still under way, as its metrics come late."""
+        return key in self._late
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        await self._late.stop()
+
+    async def _call_off(self, keys: Iterable[Key]) -> bool:
+        by_policy, is_done = self._world.runs_by_policy(), True
+        for key in keys:
+            policy = self._world.policies.get(key)
+            runs = tuple(run for run in by_policy.get(key, ()) if needs_no_metrics(run, policy))
+            if runs:
+                is_sure = policy is not None or await self._is_gone(key)
+                is_done = is_sure and await self._end_runs(runs, policy) and is_done
+        return is_done
+
+    async def _is_gone(self, key: Key) -> bool:
+        """Whether there is no such policy; one that was just made may be seen later than its first run."""
+        try:
+            await self._services.resources.policy(*key)
+        except KubeError as error:
+            return error.not_found
+        return False
+
+    async def _evaluate_all(self, read: list[tuple[Policy, Reading]]) -> None:
+        """Assess, plan, decide and act for policies whose metrics were read."""
+        situations = await self._gather(read)
+        plans = await self._services.workers.map(plan_now, [situation.without_samples for situation in situations])
+        await asyncio.gather(*map(self._evaluate, situations, plans))
 
     async def _usable(self, policies: list[Policy]) -> list[Policy]:
         """The policies whose spec can be used; the others are told what is wrong."""
@@ -95,84 +134,86 @@ class Reconciler:
             await self._end_runs(
                 self._world.runs_by_policy().get(policy.key, ()), replace(policy, spec=InvalidSpec(message))
             )
-            try:
-                if matters(remembered.status, status):
-                    await self._services.events.post(policy, "Warning", "InvalidSpec", message, self._services.clock())
-                    await self._write(policy, remembered, status)
-            except KubeError as error:
-                _log.warning("status not written", policy=policy.name, namespace=policy.namespace, error=str(error))
+            await self._tell(policy, remembered, status, "InvalidSpec", message)
         return good
 
-    async def _gather(self, policies: list[Policy]) -> list[Situation]:
-        """Read workloads and metrics in bulk, and assess each history in the workers."""
+    async def _gather(self, read: list[tuple[Policy, Reading]]) -> list[Situation]:
+        """Read workloads in bulk, and assess each history in the workers."""
         services, now = self._services, self._services.clock()
-        seen = await services.workloads.seen({policy.namespace for policy in policies})
-        for namespace, why in seen.failed.items():
-            _log.warning("namespace not read; its policies come again", namespace=namespace, error=why)
-        policies = [policy for policy in policies if policy.namespace not in seen.failed]
-        runs, rivals = self._world.runs_by_policy(), self._world.rivals()
-        readings = await self._read(policies, runs, now)
-        limits = await services.limits.seen({policy.namespace for policy in policies})
-        inputs = []
-        for policy, reading in zip(policies, readings, strict=True):
-            own, target = runs.get(policy.key, ()), target_of(policy)
-            workload = seen.workloads.get(target) if target is not None else None
-            running = self._running(policy, workload, own, limits)
-            inputs.append(self._assess_inputs(policy, reading, own, running, now))
-        assessed = await services.workers.map(assess, inputs)
+        seen = await around(services, self._world, {policy.namespace for policy, _ in read}, now)
+        given: list[tuple[Policy, Reading, AssessInputs]] = []
+        for policy, reading in read:
+            if policy.namespace in seen.seen.failed:
+                continue  # told of once for all its policies
+            try:
+                inputs = assess_inputs(services, policy, reading, seen, self._remember(policy))
+            except Exception as error:  # noqa: BLE001 - told of on the policy; the others go on
+                await self._failed(policy, error)
+            else:
+                given.append((policy, reading, inputs))
+        assessed = await assess_all(services.workers, [inputs for _, _, inputs in given])
         situations: list[Situation] = []
-        for policy, reading, given, assessment in zip(policies, readings, inputs, assessed, strict=True):
-            if isinstance(assessment, Exception):
-                _log.error("not assessed", policy=policy.name, namespace=policy.namespace, error=repr(assessment))
-                services.telemetry.reconciled(ok=False)
-                continue
-            assert isinstance(policy.spec, PolicySpec), "only usable policies are gathered"
-            remembered = self._remember(policy)
-            before = given.previous.watched if given.previous is not None else None
-            remembered.known = assessment.known
-            target = target_of(policy)
-            assert target is not None, "a usable policy has a target"
-            situations.append(
-                Situation(
-                    policy=policy,
-                    spec=policy.spec,
-                    status=remembered.status,
-                    workload=seen.workloads.get(target),
-                    runs=runs.get(policy.key, ()),
-                    autoscaler=seen.autoscalers.get(target, ""),
-                    rivals=rivals.get(policy.uid, Rivals()),
-                    history=given.history,
-                    failures=dict(given.failures),
-                    unread=reading.unread,
-                    assessment=assessment,
-                    news=news(assessment.insights, before, remembered.status.anomalies),
-                    now=now,
-                    step_seconds=policy.spec.analysis.interval,
-                    window_seconds=self._window(policy.spec),
+        for (policy, reading, inputs), assessment in zip(given, assessed, strict=True):
+            try:
+                if isinstance(assessment, Exception):
+                    raise assessment
+                situations.append(
+                    situation_of(services, policy, (reading, inputs, assessment), seen, self._remember(policy))
                 )
-            )
+            except Exception as error:  # noqa: BLE001 - told of on the policy; the others go on
+                await self._failed(policy, error)
         return situations
 
     async def _evaluate(self, situation: Situation, plan: Proposal | NoPlan | Exception) -> None:
-        """Decide and act for one policy; what fails is logged and comes again next round."""
-        async with self._slots:
-            policy = situation.policy
-            try:
+        """Decide and act for one policy; what fails is told and comes again next round."""
+        policy = situation.policy
+        try:
+            async with self._slots, self._lock(policy.key):
                 self._note(situation)
-                if isinstance(plan, Exception):
-                    raise plan
-                await self._act(situation, plan)
-            except KubeError as error:
-                _log.warning("comes again", policy=policy.name, namespace=policy.namespace, error=str(error))
-                self._services.telemetry.reconciled(ok=False)
-            except Exception:  # noqa: BLE001 - logged whole; one policy must not end the others' round
-                _log.exception("evaluation failed", policy=policy.name, namespace=policy.namespace)
-                self._services.telemetry.reconciled(ok=False)
-            else:
-                self._services.telemetry.reconciled(ok=True)
+                await self._act(situation.with_runs(self._world.as_now(situation.runs)), plan)
+        except KubeError as error:
+            _log.warning("comes again", policy=policy.name, namespace=policy.namespace, error=str(error))
+            self._services.telemetry.reconciled(ok=False)
+        except Exception as error:  # noqa: BLE001 - told of on the policy; the others go on
+            await self._failed(policy, error)
+        else:
+            self._remember(policy).failures = 0
+            self._services.telemetry.reconciled(ok=True)
 
-    async def _act(self, situation: Situation, proposal: Proposal | NoPlan) -> None:
+    async def _failed(self, policy: Policy, error: Exception) -> None:
+        """Tell of an evaluation that broke off. Where it does so again and again, what is on trial is undone."""
+        services, remembered, why = self._services, self._remember(policy), said(error)
+        _log.error("evaluation failed", policy=policy.name, namespace=policy.namespace, exc_info=error)
+        services.telemetry.reconciled(ok=False)
+        remembered.failures += 1
+        if remembered.failures >= UNDONE_AFTER:
+            cause = InvalidSpec(f"its evaluation failed {remembered.failures} times in a row: {why}")
+            runs = self._world.runs_by_policy().get(policy.key, ())
+            await self._end_runs(tuple(run for run in runs if run.phase.unproven), replace(policy, spec=cause))
+        status = failed(remembered.status, policy, why, services.clock())
+        await self._tell(policy, remembered, status, EVALUATION_FAILED, why)
+
+    async def _tell(self, policy: Policy, remembered: Remembered, status: PolicyStatus, reason: str, text: str) -> None:
+        """Write a status that was not composed from an evaluation, and say why in an Event, once."""
+        try:
+            if matters(remembered.status, status):
+                await self._services.events.post(policy, "Warning", reason, text, self._services.clock())
+                await self._write(policy, remembered, status)
+        except KubeError as error:
+            _log.warning("status not written", policy=policy.name, namespace=policy.namespace, error=str(error))
+
+    async def _tell_of_the_late(self) -> None:
+        """Say of policies whose metrics have not come for two intervals that their status is old."""
+        now = self._services.clock()
+        for policy in self._late.overdue(now):
+            remembered = self._remember(policy)
+            status = late(remembered.status, policy, remembered.evaluated_at, now)
+            await self._tell(policy, remembered, status, EVALUATION_LATE, "Prometheus does not answer in time")
+
+    async def _act(self, situation: Situation, planned: Proposal | NoPlan | Exception) -> None:
         """Drive runs, follow the demand, try something new where it pays, and tell."""
+        trouble = f"no plan could be made: {said(planned)}" if isinstance(planned, Exception) else ""
+        proposal = NoPlan(trouble, final=False) if isinstance(planned, Exception) else planned
         services, remembered = self._services, self._remember(situation.policy)
         situation = await self._drive_runs(situation)
         conflict = conflicts(guard_facts(situation, "", Trigger.MANUAL, None, situation.now))
@@ -198,8 +239,10 @@ class Reconciler:
             failures=services.turns.failures,
             paused=services.turns.switch.state.paused,
             store_problem=services.store.problem if services.store is not None else None,
+            trouble=trouble,
         )
-        status = compose(situation, outcome, remembered.status)
+        situation, status = _composed(situation, outcome, remembered.status)
+        remembered.evaluated_at = situation.now
         await announce(services, situation, outcome, remembered, status)
         if self._is_to_write(situation.spec, remembered, status):
             await self._write(situation.policy, remembered, status)
@@ -214,13 +257,9 @@ class Reconciler:
     async def _drive_runs(self, situation: Situation) -> Situation:
         """Take each run that has something to do as far as it goes, the oldest first."""
         for run in situation.runs:
-            if not _has_to_do(run):
+            if not has_to_do(run):
                 continue
-            driven = await drive(self._services, run, situation, situation.policy)
-            if driven is None:
-                self._world.runs.pop(run.key, None)
-            else:
-                self._world.runs[driven.key] = driven
+            self._world.note(run, await drive(self._services, run, situation, situation.policy))
             situation = situation.with_runs(self._world.runs_by_policy().get(situation.policy.key, ()))
             live = await self._services.workloads.read(
                 situation.spec.target_ref.kind, situation.policy.namespace, situation.spec.target_ref.name
@@ -228,80 +267,49 @@ class Reconciler:
             situation = situation.with_workload(live)
         return situation
 
-    async def _end_orphans(self) -> None:
-        """Runs whose policy is gone."""
-        await self._end_runs(self._world.orphans(), None)
-
-    async def _end_runs(self, runs: tuple[Run, ...], policy: Policy | None) -> None:
-        """End runs whose policy is gone or cannot be used: what they changed and did not prove is undone."""
+    async def _end_runs(self, runs: tuple[Run, ...], policy: Policy | None) -> bool:
+        """End runs without metrics; what they changed and did not prove is undone. Whether all went well."""
+        is_done = True
         for run in runs:
-            if not _has_to_do(run):
+            if not has_to_do(run):
                 continue
-            try:
-                driven = await drive(self._services, run, None, policy)
-            except KubeError as error:
-                _log.warning("run comes again", run=run.name, namespace=run.namespace, error=str(error))
-                continue
-            if driven is None:
-                self._world.runs.pop(run.key, None)
+            async with self._lock((run.namespace, run.policy_name)):
+                try:
+                    self._world.note(run, await drive(self._services, run, None, policy))
+                except KubeError as error:
+                    _log.warning("run comes again", run=run.name, namespace=run.namespace, error=str(error))
+                    is_done = False
+        return is_done
+
+    def _lock(self, key: Key) -> asyncio.Lock:
+        return self._locks.setdefault(key, asyncio.Lock())
+
+    async def _read(self, policies: list[Policy]) -> list[tuple[Policy, Reading]]:
+        """Histories up to now, read with as few queries as the policies' signals allow. Who is late goes on apart."""
+        now, runs, metrics = self._services.clock(), self._world.runs_by_policy(), self._services.metrics
+        requests = [(policy, request_of(self._services, policy, runs.get(policy.key, ()), now)) for policy in policies]
+        fetched = await self._services.source.fetch([request for _, request in requests])
+        prompt: list[tuple[Policy, Reading]] = []
+        for policy, request in requests:
+            if (result := fetched.prompt.get(request.key)) is not None:
+                prompt.append((policy, Reading(metrics.absorb(request, result), result.failures)))
             else:
-                self._world.runs[driven.key] = driven
+                overdue_at = now + LATE_INTERVALS * request.step_seconds
+                self._late.start(policy, overdue_at, self._follow_up(policy, request, fetched.late[request.key]))
+        return prompt
 
-    async def _read(self, policies: list[Policy], runs: dict[Key, tuple[Run, ...]], now: float) -> list[Reading]:
-        """Histories up to now, read with as few queries as the policies' signals allow."""
-        requests = []
-        for policy in policies:
-            assert isinstance(policy.spec, PolicySpec), "only usable policies are gathered"
-            spec = _reaching_back(policy.spec, runs.get(policy.key, ()), now)
-            window = self._window(policy.spec)
-            since = _counted_since(runs.get(policy.key, ()))
-            requests.append(self._services.metrics.request(policy.uid, policy.namespace, spec, now, window, since))
-        fetched = await self._services.source.fetch_round(requests)
-        return [
-            Reading(self._services.metrics.absorb(request, fetched[request.key]), fetched[request.key].failures)
-            for request in requests
-        ]
-
-    def _running(
-        self, policy: Policy, workload: Workload | None, runs: tuple[Run, ...], limits: LimitsSeen
-    ) -> Running | None:
-        """The workload as its analysis needs it."""
-        if workload is None:
-            return None
-        met = (one for one in self._remember(policy).status.conditions if one.type == ConditionType.OBJECTIVES_MET)
-        return Running(
-            target=f"{workload.kind.value.lower()}/{workload.name}",
-            replicas=workload.replicas,
-            ready=workload.ready_replicas,
-            containers=workload.containers,
-            template=workload.template,
-            room=limits.room(policy.namespace),
-            point=point_of(runs),
-            policy=policy.name,
-            not_capacity=any(one.reason == NOT_CAPACITY for one in met),
-        )
-
-    def _assess_inputs(
-        self, policy: Policy, read: Reading, runs: tuple[Run, ...], running: Running | None, now: float
-    ) -> AssessInputs:
-        assert isinstance(policy.spec, PolicySpec), "only usable policies are gathered"
-        trial = next((run for run in runs if run.phase.unproven and run.status.applied), None)
-        applied = trial.status.applied if trial else None
-        return AssessInputs(
-            spec=policy.spec,
-            history=read.history,
-            failures={name: failure.message for name, failure in read.failures.items()},
-            partial=any(failure.kind is FailureKind.PARTIAL for failure in read.failures.values()),
-            clusters=next((one.message for one in read.failures.values() if one.kind is FailureKind.MANY_CLUSTERS), ""),
-            now=now,
-            lead_seconds=lead_seconds(read.history, policy.spec.analysis.interval, self._window(policy.spec)),
-            previous=self._remember(policy).known,
-            baseline_until=applied.at if applied else None,
-            running=running,
-        )
-
-    def _window(self, spec: PolicySpec) -> float:
-        return max(spec.analysis.interval, _SCRAPES_A_WINDOW * self._services.scrape_interval_seconds)
+    async def _follow_up(self, policy: Policy, request: SignalRequest, result: Awaitable[FetchResult]) -> None:
+        """Evaluate a policy once its metrics are there, unless it has changed meanwhile and is due anew."""
+        try:
+            found = await result
+            reading = Reading(self._services.metrics.absorb(request, found), found.failures)
+            seen = self._world.policies.get(policy.key)
+            if seen is None or (seen.uid, seen.generation) != (policy.uid, policy.generation):
+                return
+            async with self._late.assessing:
+                await self._evaluate_all([(seen, reading)])
+        except Exception as error:  # noqa: BLE001 - told of on the policy; nobody waits for this
+            await self._failed(policy, error)
 
     def _interval(self, policy: Policy) -> float:
         """Seconds until a policy is due: sooner while one of its runs is under way."""
@@ -319,6 +327,10 @@ class Reconciler:
         known = {policy.uid for policy in self._world.policies.values()}
         for uid in self._remembered.keys() - known:
             del self._remembered[uid]
+        self._known &= known
+        for key in self._locks.keys() - self._world.policies.keys():
+            if not self._locks[key].locked():
+                del self._locks[key]
         self._services.metrics.keep_only(known)
         self._services.telemetry.keep_only(self._world.policies)
 
@@ -335,32 +347,13 @@ class Reconciler:
         remembered.written_at = self._services.clock()
 
 
-def _counted_since(runs: tuple[Run, ...]) -> float | None:
-    """From when on it must be known how many pods had samples: the start of a trial under way."""
-    trials = [run.status.applied.at for run in runs if run.phase.unproven and run.status.applied is not None]
-    return min(trials, default=None)
-
-
-def _reaching_back(spec: PolicySpec, runs: tuple[Run, ...], now: float) -> PolicySpec:
-    """The spec with history enough for the samples of a trial under way and as many before it."""
-    needed = spec.analysis.history
-    for run in runs:
-        applied = run.status.applied
-        if run.phase.unproven and applied is not None:
-            span = samples_before(applied) * applied.validate_interval_seconds
-            needed = max(needed, now - applied.at + span + 2 * spec.analysis.interval)
-    if needed == spec.analysis.history:
-        return spec
-    needed = math.ceil(needed / _VOLATILE_SECONDS) * _VOLATILE_SECONDS  # in steps, or each round would read anew
-    return spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"history": needed})})
-
-
-def _has_to_do(run: Run) -> bool:
-    """Whether a run has something to do, or to be let go of."""
-    return not run.finished or _to_undo(run) or run.deleting or is_held(run)
-
-
-def _to_undo(run: Run) -> bool:
-    """Whether a person asked for a kept change to be undone, and it is not yet."""
-    cancelled = isinstance(run.spec, RunSpec) and run.spec.cancelled
-    return run.phase is Phase.SUCCEEDED and cancelled and run.status.applied is not None and run.status.rollback is None
+def _composed(situation: Situation, outcome: Outcome, before: PolicyStatus) -> tuple[Situation, PolicyStatus]:
+    """The status; insights that cannot be told are left out, and the situation is then without them too."""
+    try:
+        return situation, compose(situation, outcome, before)
+    except Exception as error:
+        if situation.assessment.insights is None:
+            raise
+        _log.exception("insights not told", policy=situation.policy.name, namespace=situation.policy.namespace)
+        situation = situation.without_insights(said(error))
+        return situation, compose(situation, outcome, before)

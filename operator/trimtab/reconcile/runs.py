@@ -42,9 +42,7 @@ async def drive(services: Services, run: Run, situation: Situation | None, polic
             if error.not_found:
                 return None
             raise
-        facts = await _facts(services, run, situation, policy)
-        facts = replace(facts, write_error=write_error, undo_error=undo_error)
-        step = _in_turn(services, facts, next_step(facts, services.clock()))
+        facts, step = await _next(services, run, situation, policy, write_error, undo_error)
         try:
             if not await _do(services, facts, step):
                 return await _settle_finalizer(services, run)
@@ -60,6 +58,28 @@ async def drive(services: Services, run: Run, situation: Situation | None, polic
             else:
                 write_error = refusal
     return run
+
+
+async def _next(
+    services: Services,
+    run: Run,
+    situation: Situation | None,
+    policy: Policy | None,
+    write_error: str,
+    undo_error: str,
+) -> tuple[RunFacts, Step]:
+    """What a run's next step rests on, and the step; one that cannot be looked at is undone. Raises KubeError."""
+    try:
+        facts = await _facts(services, run, situation, policy)
+        facts = replace(facts, write_error=write_error, undo_error=undo_error)
+        return facts, _in_turn(services, facts, next_step(facts, services.clock()))
+    except KubeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - told of on the run; its policy goes on
+        _log.exception("run not evaluated", run=run.name, namespace=run.namespace)
+        workload = await _live(services, run, situation)
+        broken = RunFacts(run, policy, workload, undo_error=undo_error, broken=f"{type(error).__name__}: {error}")
+        return broken, next_step(broken, services.clock())
 
 
 async def make(services: Services, situation: Situation, proposal: Proposal | NoPlan) -> Run | str:

@@ -43,6 +43,8 @@ class Situation:
     now: float
     step_seconds: float
     window_seconds: float
+    insights_good_at: float | None = None
+    """When insights were gained last; None when it is not known."""
 
     @property
     def lead_seconds(self) -> float:
@@ -57,6 +59,10 @@ class Situation:
         known = Known(None, self.assessment.known.learned)
         assessment = replace(self.assessment, known=known, insights=None)
         return replace(self, history=without_samples(self.history), assessment=assessment)
+
+    def without_insights(self, why: str) -> Situation:
+        """The same without insights, which could not be told."""
+        return replace(self, assessment=replace(self.assessment, insights=None, insights_failed=why), news=())
 
     def with_runs(self, runs: tuple[Run, ...]) -> Situation:
         """The same with runs as they are now."""

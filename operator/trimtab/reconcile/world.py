@@ -51,6 +51,17 @@ class World:
     policies: dict[Key, Policy] = field(default_factory=dict)
     runs: dict[Key, Run] = field(default_factory=dict)
 
+    def note(self, run: Run, driven: Run | None) -> None:
+        """A run as it is after it was driven; None when it is gone."""
+        if driven is None:
+            self.runs.pop(run.key, None)
+        else:
+            self.runs[driven.key] = driven
+
+    def as_now(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+        """Runs as they are known now, without those that are gone."""
+        return tuple(now for run in runs if (now := self.runs.get(run.key)) is not None)
+
     def runs_by_policy(self) -> dict[Key, tuple[Run, ...]]:
         """Runs of each policy by its (namespace, name), oldest first."""
         found: dict[Key, list[Run]] = {}

@@ -1,0 +1,29 @@
+"""Which runs have something to do, and which of it needs no metrics. Pure."""
+
+from __future__ import annotations
+
+from trimtab.domain.objects import Policy, Run
+from trimtab.domain.run import Phase, RunSpec
+from trimtab.reconcile.world import is_held
+
+
+def has_to_do(run: Run) -> bool:
+    """Whether a run has something to do, or to be let go of."""
+    return not run.finished or _to_undo(run) or run.deleting or is_held(run)
+
+
+def needs_no_metrics(run: Run, policy: Policy | None) -> bool:
+    """Whether what a run has to do is to be ended, undone or let go of, whatever the metrics say."""
+    if not has_to_do(run):
+        return False
+    return policy is None or run.deleting or run.finished or _is_cancelled(run) or run.status.verdict is not None
+
+
+def _to_undo(run: Run) -> bool:
+    """Whether a person asked for a kept change to be undone, and it is not yet."""
+    kept = run.phase is Phase.SUCCEEDED and run.status.applied is not None and run.status.rollback is None
+    return kept and _is_cancelled(run)
+
+
+def _is_cancelled(run: Run) -> bool:
+    return isinstance(run.spec, RunSpec) and run.spec.cancelled

@@ -1,0 +1,53 @@
+"""What is told of a policy that cannot be evaluated as it should be, and since when. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trimtab.domain.objects import Policy
+from trimtab.domain.status import ConditionType, PolicyStatus
+from trimtab.domain.status_types import format_time
+from trimtab.reconcile.conditions import condition
+from trimtab.reconcile.insight_conditions import Turn
+
+EVALUATION_FAILED: Final = "EvaluationFailed"
+EVALUATION_LATE: Final = "EvaluationLate"
+UNDONE_AFTER: Final = 3
+"""Evaluations in a row that fail before what is on trial is undone: nothing tells any more how it does."""
+LATE_INTERVALS: Final = 2
+
+
+def said(error: BaseException) -> str:
+    """An error as people read it.
+
+    >>> said(ValueError("no sample"))
+    'ValueError: no sample'
+    """
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def failed(status: PolicyStatus, policy: Policy, why: str, now: float) -> PolicyStatus:
+    """The status of a policy whose evaluation broke off; the rest is as it was told last."""
+    text = f"the evaluation broke off; the rest of the status is as it was before: {why}"
+    turn: Turn = ("False", EVALUATION_FAILED, text)
+    return _with(status, policy, now, ready=turn, degraded=("True", EVALUATION_FAILED, text))
+
+
+def late(status: PolicyStatus, policy: Policy, since: float, now: float) -> PolicyStatus:
+    """The status of a policy whose metrics have not come for longer than two intervals."""
+    age = f"of {format_time(since)}" if since > 0 else "from before the operator started"
+    text = (
+        f"the status is {age}: Prometheus has not answered the policy's queries within two intervals;"
+        " simplify them, or lengthen spec.analysis.interval"
+    )
+    return _with(status, policy, now, degraded=("True", EVALUATION_LATE, text))
+
+
+def _with(
+    status: PolicyStatus, policy: Policy, now: float, *, degraded: Turn, ready: Turn | None = None
+) -> PolicyStatus:
+    told = {ConditionType.DEGRADED: degraded} | ({ConditionType.READY: ready} if ready is not None else {})
+    made = {kind: condition(status, kind, *turn, policy.generation, now) for kind, turn in told.items()}
+    kept = [one for one in status.conditions if one.type not in made]
+    first = [made.pop(ConditionType.READY)] if ConditionType.READY in made else []
+    return status.model_copy(update={"conditions": [*first, *kept, *made.values()]})
