@@ -61,8 +61,9 @@ class Turns:
         """Before a round: who acts, what is open, who is gone, and whether too many trials failed."""
         resumed_at = (await self.look()).resumed_at
         policies = self.world.policies
-        self._acting = Counter(key[0] for key, policy in policies.items() if _acts(policy))
-        self._taken &= policies.keys()
+        acting = {key for key, policy in policies.items() if _acts(policy)}
+        self._acting = Counter(namespace for namespace, _ in acting)
+        self._taken &= acting
         open_now = {(run.namespace, run.policy_name) for run in self.world.runs.values() if run.phase.unproven}
         self._open = dict.fromkeys((*open_now, *self._taken))
         self._open_in = Counter(key[0] for key in self._open)
