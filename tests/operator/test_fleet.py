@@ -192,6 +192,7 @@ async def test_pause_all_stops_every_new_write_within_its_bound_and_undo_goes_on
     assert paused["message"].endswith(": incident 7; trimtab resume --all to go on")
     header = await stage.trimtab("get", "--switch-namespace", stage.namespace)
     assert header.splitlines()[0] == paused["message"]
+    assert (await stage.trimtab("get")).splitlines()[0] == paused["message"], "also where the switch is not to be read"
     assert ((await stage.run("asked")).get("status") or {}).get("phase", "Pending") == "Pending"
     since = [(write.name, write.at - paused_at) for write in audit.writes() if write.done and write.at > paused_at]
     assert {name for name, seconds in since if seconds > BOUND_SECONDS} <= {"undone"}, since

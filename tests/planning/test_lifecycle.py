@@ -20,6 +20,8 @@ from trimtab.planning.steps import Judged, NoPlan, Record, RunFacts, Wait, Write
 
 PASS, FAIL, UNSURE = VerdictResult.PASS, VerdictResult.FAIL, VerdictResult.INCONCLUSIVE
 FAULTY = replace(policy(), spec=InvalidSpec("spec.objectives[p99].query: is a range vector"))
+NOT_NOW = (GuardResult(name="openRuns", result="Blocked", message="waits for its turn"),)
+PAUSED_ALL = (GuardResult(name="pausedAll", result="Blocked", message="by alice"),)
 BLOCKED = (GuardResult(name="cooldown", result="Blocked", message="too soon"),)
 
 
@@ -59,6 +61,19 @@ def judged(result: VerdictResult) -> Judged:
 TABLE = {
     "pending: planned and applied": (facts(None, workload(4)), Phase.APPLYING),
     "pending: guard says no": (facts(None, workload(4), guards=BLOCKED), Phase.REJECTED),
+    "pending: not its turn": (facts(None, workload(4), guards=NOT_NOW), Wait),
+    "pending: not its turn, and a guard says no": (
+        facts(None, workload(4), guards=(*NOT_NOW, *BLOCKED)),
+        Phase.REJECTED,
+    ),
+    "applying: everything is paused before the write": (
+        facts(Phase.APPLYING, workload(4), guards=PAUSED_ALL),
+        Phase.REJECTED,
+    ),
+    "validating: everything is paused, and its verdict is undone all the same": (
+        facts(Phase.VALIDATING, workload(6), status={"verdict": Verdict(result=FAIL)}, guards=PAUSED_ALL),
+        Write,
+    ),
     "pending: nothing to try, for good": (facts(None, workload(4), plan=NoPlan("well as it is")), Phase.REJECTED),
     "pending: nothing to try yet": (facts(None, workload(4), plan=NoPlan("no data", final=False)), Wait),
     "pending: dry run": (facts(None, workload(4), run={"spec": {"dryRun": True}}), Phase.SUCCEEDED),

@@ -57,11 +57,10 @@ async def stopped(kube: KubeClient, namespace: str, policies: Sequence[Policy]) 
     try:
         lines.append(parse_switch(await kube.get(switch_path(namespace))).paused)
     except KubeError:  # not there, or not this person's to read: what the operator saw of it is in each policy
-        seen = (_message(policy, ConditionType.READY, "Paused") for policy in policies)
+        seen = (_message(policy, ConditionType.READY) for policy in policies)
         lines.append(next((text for text in seen if text.startswith("everything is paused")), ""))
-    lines.append(
-        next(filter(None, (_message(one, ConditionType.FLEET_PAUSED, "TooManyFailures") for one in policies)), "")
-    )
+    failed = (_message(policy, ConditionType.FLEET_PAUSED, "True") for policy in policies)
+    lines.append(next(filter(None, failed), ""))
     return [line for line in lines if line]
 
 
@@ -100,8 +99,9 @@ def _left(run: Run) -> str:
     )
 
 
-def _message(policy: Policy, kind: ConditionType, reason: str) -> str:
-    found = (one.message for one in policy.status.conditions if (one.type, one.reason) == (kind, reason))
+def _message(policy: Policy, kind: ConditionType, status: str = "") -> str:
+    """What a condition says, of this status where one is given; empty without it."""
+    found = (one.message for one in policy.status.conditions if one.type == kind and status in ("", one.status))
     return next(found, "")
 
 
