@@ -10,6 +10,7 @@ from trimtab.adapters.events import Events
 from trimtab.adapters.kube import KubeClient
 from trimtab.adapters.limits import Limits
 from trimtab.adapters.metrics_cache import MetricsCache
+from trimtab.adapters.pods import Pods
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.prometheus_connection import PrometheusSettings
 from trimtab.adapters.resources import Resources
@@ -115,6 +116,7 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
         services = Services(
             resources=Resources(kube),
             workloads=Workloads(kube),
+            pods=Pods(kube),
             events=Events(kube),
             source=source,
             metrics=MetricsCache(),

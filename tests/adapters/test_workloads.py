@@ -10,7 +10,7 @@ from trimtab.adapters.workloads import parse_workload, resize_operations
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.status import Amounts, ContainerSize
 
-DEPLOYMENT = TargetKind.DEPLOYMENT
+DEPLOYMENT, STATEFUL_SET = TargetKind.DEPLOYMENT, TargetKind.STATEFUL_SET
 
 
 def body(**changed: Any) -> dict[str, Any]:
@@ -79,30 +79,64 @@ def test_an_amount_that_was_not_there_is_taken_away_again() -> None:
     assert operations[-1]["value"]["requests"] == {"memory": "64Mi"}
 
 
-@pytest.mark.parametrize(
-    ("strategy", "kind", "surge"),
-    [
-        ({}, DEPLOYMENT, 1),
-        ({"rollingUpdate": {"maxSurge": "50%"}}, DEPLOYMENT, 2),
-        ({"rollingUpdate": {"maxSurge": 3}}, DEPLOYMENT, 3),
-        ({"rollingUpdate": {"maxSurge": 0}}, DEPLOYMENT, 1),
-        ({"rollingUpdate": {"maxSurge": 3}}, TargetKind.STATEFUL_SET, 1),
-    ],
-)
-def test_pods_that_a_rollout_brings_up_at_a_time(strategy: dict[str, Any], kind: TargetKind, surge: int) -> None:
-    assert parse_workload(kind, body(strategy=strategy)).max_surge == surge
+def status(**changed: Any) -> dict[str, Any]:
+    """Of four replicas, all rolled out."""
+    counts = {"replicas": 4, "readyReplicas": 4, "availableReplicas": 4, "updatedReplicas": 4}
+    return {"observedGeneration": 2, **counts, **changed}
 
 
 @pytest.mark.parametrize(
-    ("status", "rolled_out"),
+    ("kind", "seen", "rolled_out", "scaled"),
     [
-        ({"observedGeneration": 2, "replicas": 4, "readyReplicas": 4, "updatedReplicas": 4}, True),
-        ({"observedGeneration": 1, "replicas": 4, "readyReplicas": 4, "updatedReplicas": 4}, False),
-        ({"observedGeneration": 2, "replicas": 5, "readyReplicas": 4, "updatedReplicas": 4}, False),
-        ({"observedGeneration": 2, "replicas": 4, "readyReplicas": 3, "updatedReplicas": 4}, False),
-        ({}, False),
+        (DEPLOYMENT, status(), True, True),
+        (DEPLOYMENT, status(observedGeneration=1), False, False),
+        (DEPLOYMENT, status(replicas=5), False, False),
+        (DEPLOYMENT, status(readyReplicas=3), False, False),
+        (DEPLOYMENT, status(availableReplicas=3), False, False),
+        (DEPLOYMENT, status(updatedReplicas=3), False, True),
+        (DEPLOYMENT, {}, False, False),
+        (STATEFUL_SET, status(currentRevision="b", updateRevision="b"), True, True),
+        (STATEFUL_SET, status(currentRevision="a", updateRevision="b"), False, True),
     ],
-    ids=["done", "not seen by its controller", "an old pod is left", "not ready", "no status"],
+    ids=[
+        "done",
+        "not seen by its controller",
+        "an old pod is left",
+        "not ready",
+        "not available",
+        "not updated",
+        "no status",
+        "StatefulSet done",
+        "StatefulSet between revisions",
+    ],
 )
-def test_rolled_out(status: dict[str, Any], rolled_out: bool) -> None:
-    assert parse_workload(DEPLOYMENT, {**body(), "status": status}).rolled_out is rolled_out
+def test_what_is_complete(kind: TargetKind, seen: dict[str, Any], rolled_out: bool, scaled: bool) -> None:
+    workload = parse_workload(kind, {**body(), "status": seen})
+    assert workload.rolled_out is rolled_out
+    assert (workload.rollout.remaining(4, of_template=False) == 0) is scaled
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "held", "scales"),
+    [
+        (DEPLOYMENT, {}, "", True),
+        (DEPLOYMENT, {"paused": True}, "kubectl rollout resume deployment/web", False),
+        (STATEFUL_SET, {"updateStrategy": {"type": "RollingUpdate"}}, "", True),
+        (STATEFUL_SET, {"updateStrategy": {"type": "OnDelete"}}, "OnDelete", True),
+        (STATEFUL_SET, {"updateStrategy": {"rollingUpdate": {"partition": 2}}}, "partition of 2", True),
+        (STATEFUL_SET, {"updateStrategy": {"rollingUpdate": {"partition": 0}}}, "", True),
+    ],
+)
+def test_what_holds_a_rollout_up(kind: TargetKind, spec: dict[str, Any], held: str, scales: bool) -> None:
+    rollout = parse_workload(kind, body(**spec)).rollout
+    assert held in rollout.held
+    assert (bool(rollout.held), rollout.scales) == (bool(held), scales)
+
+
+def test_a_selector_is_written_as_a_query_takes_it() -> None:
+    expressions = [
+        {"key": "tier", "operator": "In", "values": ["web", "api"]},
+        {"key": "old", "operator": "DoesNotExist"},
+    ]
+    given = body(selector={"matchLabels": {"app": "web"}, "matchExpressions": expressions})
+    assert parse_workload(DEPLOYMENT, given).selector == "app=web,tier in (web,api),!old"

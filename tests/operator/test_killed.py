@@ -112,7 +112,7 @@ def waiting_in(phase: str) -> Kill:
 async def away_for_the_whole_trial(play: Play) -> None:
     """Back only when the time of the last sample has passed."""
     play.operator.resume()
-    await play.both_in("Settling")
+    await play.both_in("Validating")
     play.operator.kill()
     ends = []
     for name in (GOOD, BAD):

@@ -7,6 +7,7 @@ from typing import Any
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import FieldOwner, Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
+from trimtab.domain.rollout import RolloutStatus
 from trimtab.domain.run import CHANGE_PATHS, RunSpec
 from trimtab.domain.run_status import FieldChange, Plan, RunStatus
 from trimtab.domain.status import Amounts, ContainerSize, PolicyStatus
@@ -24,21 +25,22 @@ def size(cpu: str = "500m", memory: str = "256Mi", name: str = "app") -> Contain
 def workload(replicas: int = 4, **changed: Any) -> Workload:
     """A rolled-out Deployment with one container."""
     container = changed.pop("container", size())
+    missing = 0 if changed.pop("rolled_out", True) else 1
+    ready = replicas - missing
     given: dict[str, Any] = {
         "namespace": "shop",
         "kind": TargetKind.DEPLOYMENT,
         "name": "checkout",
         "uid": "uid-1",
         "replicas": replicas,
-        "ready_replicas": replicas,
+        "ready_replicas": ready,
         "containers": (container,),
         "container_order": (container.name,),
         "raw_resources": {container.name: {}},
         "replicas_owner": KUBECTL,
         "resources_owners": {(container.name, path): KUBECTL for path in RESOURCES},
         "selector": "app=checkout",
-        "rolled_out": True,
-        "max_surge": 1,
+        "rollout": RolloutStatus(updated=ready, ready=ready, available=ready, total=replicas),
     }
     return Workload(**{**given, **changed})
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from tests.planning.building import CPU_UP, REPLICAS_4_TO_6, change, plan, policy, policy_spec, run, workload
 from trimtab.domain.objects import FieldOwner, InvalidSpec, Run, Workload
+from trimtab.domain.pods import PodsSeen, PodsUnread
+from trimtab.domain.rollout import RolloutStatus
 from trimtab.domain.run import Phase, VerdictResult
-from trimtab.domain.run_status import Applied, GuardResult, RunStatus, Verdict
+from trimtab.domain.run_status import Applied, GuardResult, Progress, RunStatus, Verdict
 from trimtab.domain.status import Snapshot
 from trimtab.planning import changes as fields
 from trimtab.planning.lifecycle import next_step
@@ -34,6 +36,8 @@ def applied(**changed: Any) -> Applied:
         "before": Snapshot(replicas=4),
         "after": Snapshot(replicas=6),
         "at": 100.0,
+        "progress": Progress(at=100.0, wanted=6, remaining=0),
+        "complete_at": 101.0,
         "validate_from": 130.0,
         "validate_interval_seconds": 5,
         "measurements": 12,
@@ -50,8 +54,20 @@ def facts(phase: Phase | None, live: Workload | None, **changed: Any) -> RunFact
         "policy": policy(),
         "workload": live,
         "plan": plan(),
+        "pods": PodsSeen(),
     }
     return RunFacts(**{**given, **changed})
+
+
+UNFINISHED = RolloutStatus(updated=6, ready=4, available=4, total=6, deadline_seconds=60.0)
+"""4→6 replicas, the two new ones not ready."""
+PAUSED = RolloutStatus(updated=6, ready=6, available=6, total=6, held="Deployment checkout is paused", scales=False)
+
+
+def unfinished(at: float = 100.0, **changed: Any) -> dict[str, Any]:
+    """The record of a change that is not complete, with its last progress."""
+    progress = Progress(at=at, wanted=6, remaining=4, message="4 are ready")
+    return {"applied": applied(progress=progress, complete_at=None, validate_from=None, **changed)}
 
 
 def judged(result: VerdictResult) -> Judged:
@@ -117,12 +133,53 @@ TABLE = {
         Phase.CANCELLED,
     ),
     "settling: waits": (facts(Phase.SETTLING, workload(6)), Wait),
+    "settling: written, and not complete": (
+        facts(Phase.SETTLING, workload(6, rollout=UNFINISHED), status=unfinished()),
+        Wait,
+    ),
+    "settling: progress is recorded": (
+        facts(Phase.SETTLING, workload(6, rollout=replace(UNFINISHED, ready=5)), status=unfinished()),
+        Record,
+    ),
+    "settling: complete": (facts(Phase.SETTLING, workload(6), status=unfinished()), Record),
+    "settling: no progress for too long": (
+        facts(Phase.SETTLING, workload(6, rollout=UNFINISHED), status=unfinished(at=40.0)),
+        VerdictResult.FAIL,
+    ),
+    "settling: paused": (
+        facts(Phase.SETTLING, workload(6, rollout=PAUSED), status=unfinished()),
+        VerdictResult.INCONCLUSIVE,
+    ),
+    "settling: pods not read": (facts(Phase.SETTLING, workload(6), pods=None), Wait),
+    "settling: pods unread for now": (facts(Phase.SETTLING, workload(6), pods=PodsUnread("503", again=True)), Wait),
+    "settling: pods may not be read": (
+        facts(Phase.SETTLING, workload(6), pods=PodsUnread("forbidden", again=False)),
+        VerdictResult.FAIL,
+    ),
+    "settling: failed": (facts(Phase.SETTLING, workload(6), status={"verdict": Verdict(result=FAIL)}), Write),
     "settling: a person's newer value": (facts(Phase.SETTLING, workload(9)), Phase.SUPERSEDED),
     "settling: set back by hand": (facts(Phase.SETTLING, workload(4)), Phase.SUPERSEDED),
     "settling: workload gone": (facts(Phase.SETTLING, None), Phase.SUPERSEDED),
     "settling: another uid under the name": (facts(Phase.SETTLING, workload(6, uid="uid-2")), Phase.SUPERSEDED),
     "settling: deleted half-way": (facts(Phase.SETTLING, workload(6), run={"deleting": True}), Write),
     "validating: no samples yet": (facts(Phase.VALIDATING, workload(6)), Wait),
+    "validating: no pod is ready any more": (
+        facts(
+            Phase.VALIDATING,
+            workload(6, rollout=RolloutStatus(updated=6, total=6)),
+            status={"applied": applied(progress=Progress(at=100.0, wanted=6, remaining=12))},
+        ),
+        VerdictResult.FAIL,
+    ),
+    "validating: paused": (facts(Phase.VALIDATING, workload(6, rollout=PAUSED)), VerdictResult.INCONCLUSIVE),
+    "validating: a guard comes before samples": (
+        facts(Phase.VALIDATING, workload(6), judged=judged(PASS), pods=PodsUnread("forbidden", again=False)),
+        VerdictResult.FAIL,
+    ),
+    "validating: no verdict while guards are not answered": (
+        facts(Phase.VALIDATING, workload(6), judged=judged(PASS), pods=PodsUnread("503", again=True)),
+        Wait,
+    ),
     "validating: verdict is recorded first": (facts(Phase.VALIDATING, workload(6), judged=judged(FAIL)), Record),
     "validating: pass kept": (
         facts(Phase.VALIDATING, workload(6), status={"verdict": Verdict(result=PASS)}),
@@ -161,9 +218,14 @@ TABLE = {
 
 
 @pytest.mark.parametrize(("given_facts", "wanted"), TABLE.values(), ids=TABLE.keys())
-def test_next_step(given_facts: RunFacts, wanted: Phase | type) -> None:
+def test_next_step(given_facts: RunFacts, wanted: Phase | VerdictResult | type) -> None:
     step = next_step(given_facts, now=101.0)
-    if isinstance(wanted, Phase):
+    if isinstance(wanted, VerdictResult):
+        assert isinstance(step, Record), step
+        assert step.status.verdict is not None, step.reason
+        assert step.status.verdict.result is wanted
+        assert step.status.phase is given_facts.run.phase, "recorded first, acted on next"
+    elif isinstance(wanted, Phase):
         assert isinstance(step, Record), step
         assert step.status.phase is wanted, step.reason
     else:
@@ -176,22 +238,41 @@ def test_a_guard_that_says_no_is_named_in_the_reason() -> None:
     assert "cooldown: too soon" in step.reason
 
 
-def test_values_before_and_sample_times_are_recorded_before_the_write() -> None:
-    step = next_step(facts(None, workload(4), step_seconds=5.0, window_seconds=5.0, startup_seconds=4.0), now=101.0)
+def test_values_before_are_recorded_before_the_write_and_no_sample_time() -> None:
+    step = next_step(facts(None, workload(4), step_seconds=5.0, window_seconds=5.0), now=101.0)
     assert isinstance(step, Record)
     assert step.status.applied is not None
     record = step.status.applied
     assert (record.before.replicas, record.after.replicas, record.written) == (4, 6, False)
-    # settle 10 s + start-up 4 s + window 5 s after 101 s, on the grid of 5 s
-    assert (record.validate_from, record.validate_interval_seconds, record.measurements) == (120.0, 5, 12)
+    assert (record.complete_at, record.validate_from) == (None, None)
+    assert (record.validate_interval_seconds, record.measurements) == (5, 12)
 
 
-def test_a_size_change_waits_for_every_wave_of_its_rollout() -> None:
-    given_facts = facts(None, workload(4), plan=plan(CPU_UP), startup_seconds=10.0)
-    step = next_step(given_facts, now=0.0)
-    assert isinstance(step, Record)
-    assert step.status.applied is not None
-    assert step.status.applied.validate_from == 10.0 + 4 * 10.0 + 1.0
+def test_sample_times_are_fixed_when_the_change_is_complete() -> None:
+    given_facts = facts(Phase.SETTLING, workload(6), status=unfinished(), step_seconds=5.0, window_seconds=5.0)
+    recorded = []
+    for _ in range(2):
+        step = next_step(given_facts, now=303.0)
+        assert isinstance(step, Record)
+        recorded.append(step.status.applied)
+        given_facts = replace(given_facts, run=replace(given_facts.run, status=step.status))
+    progress, record = recorded
+    assert progress is not None
+    assert record is not None
+    assert progress.complete_at is None, "progress first"
+    # settle 10 s + window 5 s after 303 s, on the grid of 5 s
+    assert (record.complete_at, record.validate_from) == (303.0, 320.0)
+    assert next_step(given_facts, now=900.0).status.applied == record, "and are not fixed anew"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("keep", ["Keep", "Rollback"])
+def test_what_never_took_place_is_not_kept(keep: str) -> None:
+    spec = policy_spec(validation={"settle": "10s", "interval": "5s", "duration": "60s", "onInconclusive": keep})
+    unsure = {**unfinished(), "verdict": Verdict(result=UNSURE)}
+    live = workload(6, rollout=UNFINISHED)
+    step = next_step(facts(Phase.SETTLING, live, status=unsure, policy=policy(spec)), now=101.0)
+    assert isinstance(step, Write)
+    assert step.undo
 
 
 def test_rollback_touches_only_what_is_still_ours() -> None:
@@ -229,6 +310,7 @@ class Shell:
             step_seconds=5.0,
             window_seconds=5.0,
             judged=judged(self.verdict) if self.run.phase is Phase.VALIDATING else None,
+            pods=PodsSeen(),
         )
         match next_step(asked, self.now):
             case Wait():
@@ -246,7 +328,8 @@ class Shell:
         self.writes += 1
         replicas = fields.replicas_of(changes)
         if replicas is not None:
-            self.live = replace(self.live, replicas=replicas)
+            rollout = RolloutStatus(updated=replicas, ready=replicas, available=replicas, total=replicas)
+            self.live = replace(self.live, replicas=replicas, rollout=rollout)
         elif sizes := fields.sizes_of(self.live, changes):
             self.live = replace(self.live, containers=sizes)
 

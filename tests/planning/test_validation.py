@@ -214,16 +214,55 @@ def test_limits(objective: Objective, values: FloatArray, result: VerdictResult,
 
 
 @pytest.mark.parametrize(
-    ("objective", "result", "says"),
+    ("objective", "least", "result", "says"),
     [
-        pytest.param(LATENCY, PASS, "counts as met: there was no traffic", id="Met"),
-        pytest.param(HOLD, INCONCLUSIVE, "only 0 of 10 measurements", id="Hold"),
+        pytest.param(LATENCY, 0.0, PASS, "counts as met: there was no traffic", id="Met"),
+        pytest.param(HOLD, 0.0, INCONCLUSIVE, "only 0 of 10 measurements", id="Hold"),
+        pytest.param(
+            LATENCY, 50.0, INCONCLUSIVE, "no traffic in 10 of 10 measurements, where the forecast", id="foreseen"
+        ),
+        pytest.param(LATENCY, math.nan, INCONCLUSIVE, "there was some in all samples before", id="no forecast"),
     ],
 )
-def test_no_traffic(objective: Objective, result: VerdictResult, says: str) -> None:
-    decided = judged(with_values(replace(QUIET, objectives=(objective,)), NO_DATA, np.zeros(10)))
+def test_no_traffic(objective: Objective, least: float, result: VerdictResult, says: str) -> None:
+    trial = replace(QUIET, objectives=(objective,), least_load=least)
+    decided = judged(with_values(trial, NO_DATA, np.zeros(10)))
     assert decided.result is result
     assert says in decided.message
+
+
+def test_without_a_forecast_a_service_that_was_idle_before_may_be_idle() -> None:
+    before = replace(QUIET.before, load=np.where(np.arange(len(QUIET.before)) == 0, 0.0, QUIET.before.load))
+    decided = judged(with_values(replace(QUIET, before=before), NO_DATA, np.zeros(10)))
+    assert decided.result is PASS
+
+
+@pytest.mark.parametrize(
+    ("ready", "of_change", "result", "says"),
+    [
+        pytest.param(4.0, 4, PASS, "", id="as many as the change asks for"),
+        pytest.param(3.0, 4, INCONCLUSIVE, "not the 4 replicas of the change were ready in 10 of 10", id="one short"),
+        pytest.param(
+            5.0, 4, INCONCLUSIVE, "not the 4 replicas of the change were ready in 10 of 10", id="one too many"
+        ),
+        pytest.param(3.0, None, PASS, "", id="the count is not of the change"),
+        pytest.param(0.0, None, INCONCLUSIVE, "no replica was ready in 10 of 10", id="none"),
+        pytest.param(math.nan, None, INCONCLUSIVE, "no replica was ready in 10 of 10", id="unknown"),
+    ],
+)
+def test_a_sample_counts_only_of_ready_pods_of_the_change(
+    ready: float, of_change: int | None, result: VerdictResult, says: str
+) -> None:
+    trial = with_values(replace(QUIET, replicas=of_change), GOOD)
+    decided = judged(replace(trial, after=replace(trial.after, replicas=np.full(10, ready))))
+    assert decided.result is result, decided.message
+    assert says in decided.message
+
+
+def test_idleness_of_pods_that_are_not_ready_is_no_idleness() -> None:
+    trial = with_values(replace(QUIET, least_load=0.0), NO_DATA, np.zeros(10))
+    decided = judged(replace(trial, after=replace(trial.after, replicas=np.zeros(10))))
+    assert decided.result is INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -326,8 +365,15 @@ def test_the_worst_objective_decides_and_critical_ones_are_named_first() -> None
     assert (failed.result, [one.result for one in failed.objectives]) == (FAIL, [FAIL, INCONCLUSIVE])
 
 
-def test_no_objectives_break_nothing() -> None:
-    assert judged(replace(QUIET, objectives=())).message == "the policy names no objectives, so none is broken"
+def test_without_objectives_the_verdict_says_that_only_guards_were_asked() -> None:
+    alone = replace(QUIET, objectives=(), guards=("readyReplicas", "restarts"))
+    assert judged(alone).result is PASS
+    assert (
+        judged(alone).message == "no objectives were asked, only the guards (readyReplicas, restarts), and none failed"
+    )
+    blind = judged(replace(alone, unanswered=("cpuThrottling",)))
+    assert blind.result is INCONCLUSIVE
+    assert "guard cpuThrottling had no data" in blind.message
 
 
 AVAILABILITY = Objective.model_validate({"name": "availability", "query": "ok / all", "min": "999m"})

@@ -14,9 +14,12 @@ from trimtab.adapters.fence import Purpose
 from trimtab.adapters.kube import JsonObject, KubeClient, KubeError, PatchOperation
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import FieldOwner, Workload
+from trimtab.domain.rollout import NO_DEADLINE_SECONDS, RolloutStatus
 from trimtab.domain.status import Amounts, ContainerSize, Snapshot
-from trimtab.domain.units import parse_quantity
+from trimtab.domain.status_types import parse_time
 
+REVISION_ANNOTATION: Final = "deployment.kubernetes.io/revision"
+"""On a Deployment and its ReplicaSets: which ReplicaSet is of the present template."""
 _PLURAL: Final = {TargetKind.DEPLOYMENT: "deployments", TargetKind.STATEFUL_SET: "statefulsets"}
 _PARALLEL_LISTS: Final = 4
 
@@ -149,17 +152,14 @@ def parse_workload(kind: TargetKind, body: JsonObject) -> Workload:
     meta, spec, status = body["metadata"], body["spec"], body.get("status") or {}
     containers = spec["template"]["spec"]["containers"]
     replicas = spec.get("replicas", 1)
-    updated, ready = status.get("updatedReplicas", 0), status.get("readyReplicas", 0)
-    observed = status.get("observedGeneration", 0) >= meta.get("generation", 0)
     managed = meta.get("managedFields") or []
-    labels = (spec.get("selector") or {}).get("matchLabels") or {}
     return Workload(
         namespace=meta["namespace"],
         kind=kind,
         name=meta["name"],
         uid=meta["uid"],
         replicas=replicas,
-        ready_replicas=ready,
+        ready_replicas=status.get("readyReplicas", 0),
         containers=tuple(_size(container) for container in containers),
         container_order=tuple(container["name"] for container in containers),
         raw_resources={container["name"]: container.get("resources") or {} for container in containers},
@@ -167,10 +167,12 @@ def parse_workload(kind: TargetKind, body: JsonObject) -> Workload:
         resources_owners={
             owned: owner for container in containers for owned, owner in _resources_owners(managed, container["name"])
         },
-        selector=",".join(f"{key}={value}" for key, value in sorted(labels.items())),
-        rolled_out=observed and updated >= replicas and ready >= replicas and status.get("replicas", 0) == replicas,
-        max_surge=_max_surge(kind, spec, replicas),
+        selector=_selector(spec.get("selector") or {}),
+        rollout=_rollout(kind, body),
         template=hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:16],
+        revision=status.get("updateRevision", "")
+        if kind is TargetKind.STATEFUL_SET
+        else (meta.get("annotations") or {}).get(REVISION_ANNOTATION, ""),
     )
 
 
@@ -230,11 +232,51 @@ def _resources_owners(managed: list[JsonObject], container: str) -> Iterator[tup
             yield (container, f"resources.{group}.{resource}"), owner
 
 
-def _max_surge(kind: TargetKind, spec: JsonObject, replicas: int) -> int:
-    """Pods that a rollout brings up at a time: a StatefulSet one, a Deployment its maxSurge (25 % by default)."""
-    if kind is TargetKind.STATEFUL_SET:
-        return 1
-    surge = ((spec.get("strategy") or {}).get("rollingUpdate") or {}).get("maxSurge", "25%")
-    if isinstance(surge, int):
-        return max(1, surge)
-    return max(1, -(-replicas * int(parse_quantity(str(surge).rstrip("%"))) // 100))
+def _selector(selector: JsonObject) -> str:
+    """The selector of an object as the text that a query takes."""
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for one in selector.get("matchExpressions") or []:
+        key, values = one["key"], ",".join(one.get("values") or [])
+        forms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "DoesNotExist": f"!{key}"}
+        parts.append(forms.get(one["operator"], key))
+    return ",".join(parts)
+
+
+def _rollout(kind: TargetKind, body: JsonObject) -> RolloutStatus:
+    meta, spec, status = body["metadata"], body["spec"], body.get("status") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or []}
+    progressing = conditions.get("Progressing") or {}
+    late = progressing.get("status") == "False" and progressing.get("reason") == "ProgressDeadlineExceeded"
+    held, scales = _held(kind, meta["name"], spec)
+    return RolloutStatus(
+        observed=status.get("observedGeneration", 0) >= meta.get("generation", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        available=status.get("availableReplicas", 0),
+        total=status.get("replicas", 0),
+        one_revision=status.get("currentRevision") == status.get("updateRevision"),  # a Deployment has neither
+        held=held,
+        scales=scales,
+        deadline_seconds=float(spec.get("progressDeadlineSeconds") or NO_DEADLINE_SECONDS),
+        deadline_passed=str(progressing.get("message", "")) if late else "",
+        deadline_passed_at=parse_time(progressing["lastUpdateTime"]) if late else 0.0,
+    )
+
+
+def _held(kind: TargetKind, name: str, spec: JsonObject) -> tuple[str, bool]:
+    """Why a change of the template would not reach every pod, with the remedy, and whether the count still changes."""
+    if kind is TargetKind.DEPLOYMENT:
+        remedy = f"kubectl rollout resume deployment/{name}"
+        return (
+            (f"Deployment {name} is paused, so that no change rolls out; {remedy}", False)
+            if spec.get("paused")
+            else ("", True)
+        )
+    strategy = spec.get("updateStrategy") or {}
+    remedy = "set spec.updateStrategy to RollingUpdate without a partition"
+    if strategy.get("type") == "OnDelete":
+        why = "has updateStrategy OnDelete, so that a change reaches a pod only when somebody deletes it"
+        return f"StatefulSet {name} {why}; {remedy}", True
+    if partition := (strategy.get("rollingUpdate") or {}).get("partition") or 0:
+        return f"StatefulSet {name} updates no pod below its partition of {partition}; {remedy}", True
+    return "", True

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.policy import PolicySpec
+from trimtab.domain.rollout import RolloutStatus
 from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.run_status import RunStatus
 from trimtab.domain.status import ContainerSize, PolicyStatus
@@ -113,11 +114,17 @@ class Workload:
     resources_owners: dict[tuple[str, str], FieldOwner]
     """Last writer of each field of the resources, by container and path, such as ``resources.limits.cpu``."""
     selector: str
-    rolled_out: bool
-    max_surge: int
-    """Pods that a rollout replaces at a time, at least 1."""
+    """Label selector of its pods, as the API server takes it in a query."""
+    rollout: RolloutStatus
     template: str = ""
     """Digest of the pod template: another one is a rollout."""
+    revision: str = ""
+    """What the newest ReplicaSet's annotation (Deployment) or the label of the newest pods (StatefulSet) says."""
+
+    @property
+    def rolled_out(self) -> bool:
+        """Whether as many pods serve as are asked for, all of the present template."""
+        return self.rollout.remaining(self.replicas, of_template=True) == 0
 
 
 def parse_policy(body: dict[str, Any]) -> Policy:

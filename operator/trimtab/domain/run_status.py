@@ -62,6 +62,8 @@ class Predicted(StatusModel):
     """Load that a replica carries at the peak of the forecast under the plan."""
     cpu_size: Number = ""
     """CPU in cores of a pod under the plan."""
+    least_load: Number = ""
+    """Least load that the forecast expects while the change is measured; empty without a reliable forecast."""
 
 
 class GuardResult(StatusModel):
@@ -113,8 +115,22 @@ class Plan(StatusModel):
     """Performance curves that the plan rests on."""
 
 
+class Progress(StatusModel):
+    """How far a change has come on its way to the pods, and when it last came nearer to its end."""
+
+    at: Time
+    """When fewer steps were left than ever before; after the change was complete, since when it no longer is."""
+    wanted: int
+    """Replicas that were asked for then."""
+    remaining: int
+    """Steps that were left: pods to be made, updated, ready, available or ended."""
+    message: Phrase = ""
+    """The counts of the workload's status then."""
+
+
 class Applied(StatusModel):
-    """The change as applied; before, after and the sample times are recorded before the first write."""
+    """The change as applied: what was there before is recorded before the first write, the sample times when the
+    change is complete."""
 
     kind: Name = ""
     """Kind of the workload."""
@@ -130,14 +146,16 @@ class Applied(StatusModel):
     """Values written."""
     at: Time
     """Time of the record, right before the first write."""
-    validate_from: Time
-    """Time of the first measurement."""
+    progress: Progress | None = None
+    """How far the change has come; absent until it is written."""
+    complete_at: Time | None = None
+    """When the workload's status said that the change is complete, recorded before the first measurement."""
+    validate_from: Time | None = None
+    """Time of the first measurement, fixed when the change is complete."""
     validate_interval_seconds: int
     """Seconds between measurements."""
     measurements: int
     """How many measurements the verdict rests on."""
-    startup_seconds: Number = ""
-    """Seconds that a pod takes to start, by which settling was lengthened."""
     written: bool = False
     """Whether every write was confirmed."""
 

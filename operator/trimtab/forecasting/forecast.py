@@ -80,6 +80,11 @@ class Forecast:
             value = max(value, float(np.quantile(self._paths(seen, PEAK_PATHS, 0).max(axis=1), q)))
         return value, float(self.times[top])
 
+    def least(self, until: float) -> float:
+        """The lowest lower end of the interval up to ``until``; at least the first step counts."""
+        seen = max(int(np.searchsorted(self.times, until + 1e-6, side="right")), 1)
+        return float(self.lower[:seen].min())
+
     def _paths(self, seen: int, count: int, seed: int) -> FloatArray:
         """Paths of the first ``seen`` times."""
         if count <= 0:

@@ -19,6 +19,7 @@ from trimtab.planning.fleet import Fleet, why_wait
 from trimtab.planning.ownership import claim
 from trimtab.planning.rightsizing import Usage
 from trimtab.planning.shrinking import why_not_lowered
+from trimtab.planning.settling import why_held
 
 _DAY: Final = 86400.0
 _BACKOFF_LIMIT: Final = 6
@@ -118,6 +119,11 @@ def _workload(facts: GuardFacts) -> str:
         ready, wanted = facts.workload.ready_replicas, facts.workload.replicas
         return f"a rollout is under way: {ready} of {wanted} replicas are ready"
     return ""
+
+
+def _rollout(facts: GuardFacts) -> str:
+    """A change that would reach no pod, or not all of them, proves nothing."""
+    return why_held(facts.workload, fields.on_workload(facts.changes)) if facts.workload is not None else ""
 
 
 def _data(facts: GuardFacts) -> str:
@@ -240,6 +246,7 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("pausedAll", _paused_all),
     ("fleetPaused", _fleet_paused),
     ("workload", _workload),
+    ("rollout", _rollout),
     ("conflict", conflicts),
     ("hold", _hold),
     ("data", _data),

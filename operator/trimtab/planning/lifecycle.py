@@ -19,6 +19,7 @@ from trimtab.domain.status_types import format_time
 from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
 from trimtab.planning.fleet import only_waits
+from trimtab.planning.settling import on_trial, progress_of
 from trimtab.planning.steps import (
     FIELD_MANAGER,
     NoPlan,
@@ -113,7 +114,7 @@ def _awaiting_approval(facts: RunFacts, now: float) -> Step:
 
 
 def _apply(facts: RunFacts, now: float, plan: Plan) -> Step:
-    """Records what was there before, and the sample times, and only then lets the write happen."""
+    """Records what was there before, and only then lets the write happen."""
     if said_no := blocked(facts.guards):
         held = only_waits(facts.guards)
         if held or facts.run.phase is Phase.AWAITING_APPROVAL:
@@ -129,19 +130,14 @@ def _apply(facts: RunFacts, now: float, plan: Plan) -> Step:
 
 
 def _applied(facts: RunFacts, spec: PolicySpec, plan: Plan, now: float) -> Applied:
-    """The record of a change: values before and after, and the sample times that its verdict rests on.
+    """The record of a change before it is written: values before and after, and how it will be measured.
 
-    Sample times lie on the grid of the history, further apart than a rate window reaches back, so that samples do not
-    overlap; the first lies after rollout, start-up, settling and one window.
+    Samples are further apart than a rate window reaches back, so that they do not overlap.
     """
     assert facts.workload is not None, "asked before"
     written = fields.on_workload(plan.changes)
-    rolls = any(change.path != fields.REPLICAS for change in written)
-    waves = math.ceil(facts.workload.replicas / facts.workload.max_surge) if rolls else 1
-    wait = spec.validation.settle + (waves * facts.startup_seconds if written else 0.0) + facts.window_seconds
     step = facts.step_seconds
     interval = math.ceil(max(spec.validation.interval, facts.window_seconds) / step - 1e-9) * step
-    first = math.ceil((now + wait) / step - 1e-9) * step
     return Applied(
         kind=facts.workload.kind.value,
         name=facts.workload.name,
@@ -150,10 +146,8 @@ def _applied(facts: RunFacts, spec: PolicySpec, plan: Plan, now: float) -> Appli
         before=fields.snapshot_of(written, facts.workload, after=False),
         after=fields.snapshot_of(written, facts.workload, after=True),
         at=now,
-        validate_from=first,
         validate_interval_seconds=round(interval),
         measurements=max(1, math.floor(spec.validation.duration / interval + 1e-9)),
-        startup_seconds=f"{facts.startup_seconds:g}",
     )
 
 
@@ -173,9 +167,10 @@ def _applying(facts: RunFacts, now: float) -> Step:
         return _undo(facts, now, Phase.SUPERSEDED, _newer(facts.workload, other[0]))
     todo = [change for change, state in states if state is Seen.BEFORE]
     if not todo:
-        confirmed = status.model_copy(update={"applied": status.applied.model_copy(update={"written": True})})
-        until = format_time(status.applied.validate_from)
-        return become(facts, now, Phase.SETTLING, f"applied; measured from {until}", confirmed)
+        progress = progress_of(plan, facts.workload, now)
+        update = {"applied": status.applied.model_copy(update={"written": True, "progress": progress})}
+        reason = "applied; measured once the change is complete"
+        return become(facts, now, Phase.SETTLING, reason, status.model_copy(update=update))
     if facts.write_error:
         return _undo(facts, now, Phase.FAILED, facts.write_error)
     if said_no := blocked(facts.guards):
@@ -184,20 +179,22 @@ def _applying(facts: RunFacts, now: float) -> Step:
         policy_spec, _ = specs(facts)
         if policy_spec is not None:
             later = status.model_copy(update={"applied": _applied(facts, policy_spec, plan, now)})
-            return Record(later, "the write comes later than recorded: sample times are fixed anew")
+            return Record(later, "the write comes later than recorded: its time is recorded anew")
     return Write(tuple(todo), undo=False, reason=plan.reason)
 
 
 def _settling(facts: RunFacts, now: float) -> Step:
-    """The change is on the workload; waits until its effect can be measured."""
-    applied = facts.run.status.applied
-    assert applied is not None, "recorded with the phase"
-    if (ended := _interrupted(facts, now)) is not None:
-        return ended
-    if now < applied.validate_from:
-        return Wait(f"settles until {format_time(applied.validate_from)}")
-    reason = f"measures {applied.measurements} times, every {applied.validate_interval_seconds} s"
-    return become(facts, now, Phase.VALIDATING, reason)
+    """The change is on the workload; waits until it is complete there, and then until its effect can be measured."""
+    status = facts.run.status
+    if status.verdict is not None:
+        return _conclude(facts, now, status.verdict)
+    if (step := _interrupted(facts, now) or on_trial(facts, now)) is not None:
+        return step
+    assert status.applied is not None, "recorded with the phase"
+    if status.applied.validate_from is None or now < status.applied.validate_from:
+        return Wait(f"settles until {format_time(status.applied.validate_from or now)}")
+    times = f"{status.applied.measurements} times, every {status.applied.validate_interval_seconds} s"
+    return become(facts, now, Phase.VALIDATING, f"measures {times}")
 
 
 def _validating(facts: RunFacts, now: float) -> Step:
@@ -205,8 +202,8 @@ def _validating(facts: RunFacts, now: float) -> Step:
     status = facts.run.status
     if status.verdict is not None:
         return _conclude(facts, now, status.verdict)
-    if (ended := _interrupted(facts, now)) is not None:
-        return ended
+    if (step := _interrupted(facts, now) or on_trial(facts, now)) is not None:
+        return step
     if facts.judged is None:
         return Wait("no samples read yet")
     measured = status.model_copy(update={"measurements": list(facts.judged.measurements)})
@@ -230,6 +227,8 @@ def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
             keep = False
         case VerdictResult.INCONCLUSIVE:
             keep = policy_spec is not None and policy_spec.validation.on_inconclusive is OnInconclusive.KEEP
+            applied = facts.run.status.applied
+            keep = keep and applied is not None and applied.validate_from is not None  # what took place can be kept
         case _:
             assert_never(verdict.result)
     if not keep:

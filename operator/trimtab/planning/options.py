@@ -39,6 +39,8 @@ class Demand:
     """Where the peak comes from, in words."""
     profile: tuple[float, ...] = ()
     """Demand at evenly spaced quantiles of the history: what following costs on average is computed from it."""
+    least: float = math.nan
+    """Lower bound of a reliable forecast at its lowest, over horizon and trial; NaN without one."""
 
 
 @dataclass(frozen=True, slots=True)

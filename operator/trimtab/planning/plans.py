@@ -123,6 +123,7 @@ def _proposal(
     predicted = Predicted(
         peak_load_per_replica=format_number(peak_load, 6),
         cpu_size=format_number(chosen.size.cpu_size, 6),
+        least_load=format_number(max(inputs.demand.least, 0.0), 6) if math.isfinite(inputs.demand.least) else "",
         objectives=_predicted(inputs, chosen),
         cost=PredictedCost(
             from_=f"{present.monthly:.2f}",

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trimtab.domain.objects import InvalidSpec, Policy, Run, Workload
+from trimtab.domain.pods import PodsSeen, PodsUnread
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.run_status import FieldChange, GuardResult, Measurement, Plan, RunStatus, TimelineEntry, Verdict
 from trimtab.domain.status import Condition
+from trimtab.planning.trial_guards import Throttled
 
 FIELD_MANAGER = "trimtab"
 _TIMELINE_LIMIT = 32
@@ -41,6 +43,10 @@ class RunFacts:
     plan: Plan | NoPlan | None = None
     """What the planner makes of the run now; asked for while no change is applied."""
     guards: tuple[GuardResult, ...] = ()
+    pods: PodsSeen | PodsUnread | None = None
+    """The workload's pods, read while a change is on trial; without them nothing is proven."""
+    throttled: tuple[Throttled, ...] = ()
+    """CPU throttling of the changed containers."""
     judged: Judged | None = None
     older_active: str = ""
     """Another run on the same workload that goes first."""
@@ -49,6 +55,7 @@ class RunFacts:
     window_seconds: float = 1.0
     """Window of the rates, which must not reach back before the change."""
     startup_seconds: float = 0.0
+    """Time that a pod takes to become ready."""
     write_error: str = ""
     """Why the API server will not take the change, where trying again does not help."""
     undo_error: str = ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -23,6 +24,8 @@ from trimtab.planning.performance_curve import NotLearned, PerformanceCurve
 Result = Literal["Pass", "Fail", "NoTraffic", "Error"]
 _IDLE_SHARE: Final = 1e-3
 """Load below this share of the largest seen is no traffic."""
+_EXPECTED_TIMES: Final = 10.0
+"""Traffic is expected where at least so many times as much is foreseen as counts as none."""
 
 
 class Intent(StrEnum):
@@ -108,6 +111,37 @@ class Trial:
     peak: Peak | None = None
     rescues: int = 0
     """Replicas that following had to add for objectives during the trial."""
+    replicas: int | None = None
+    """Ready replicas that a sample must have to count: those of the change; None where any number does."""
+    least_load: float = math.nan
+    """Least load that the forecast made before the change expects; NaN without one, and then the least seen in all
+    samples before the change stands in."""
+    guards: tuple[str, ...] = ()
+    """Guards that were asked all the time, whatever the objectives say."""
+    unanswered: tuple[str, ...] = ()
+    """Guards that had nothing to go by."""
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Whether each sample after the change was taken of ready pods that are as many as it asks for, shape (n,)."""
+        ready = np.nan_to_num(self.after.replicas)
+        return ready > 0 if self.replicas is None else np.rint(ready) == self.replicas
+
+    @property
+    def idle_below(self) -> float:
+        """Load at or below which there is no traffic."""
+        seen = np.concatenate([self.before.load, self.after.load])
+        seen = seen[np.isfinite(seen)]
+        return _IDLE_SHARE * float(seen.max()) if seen.size else 0.0
+
+    @property
+    def traffic_expected(self) -> bool:
+        """Whether no traffic contradicts what was foreseen before the change."""
+        least = self.least_load
+        if not math.isfinite(least):
+            before = self.before.load
+            least = float(before.min()) if before.size and np.isfinite(before).all() else 0.0
+        return least > 0.0 and least >= _EXPECTED_TIMES * self.idle_below
 
     @property
     def tolerance(self) -> float:
@@ -124,6 +158,10 @@ class Evidence:
     why_not_learned: str
     badness: Badness
     results: tuple[Result, ...]
+    contradicted: int
+    """Measurements without traffic although the forecast expects some."""
+    uncounted: int
+    """Measurements at times at which the pods were not ready, or not as many as the change asks for."""
     violated: int
     """Measurements beyond the threshold, whoever is to blame."""
     effects: Effects | None
@@ -165,6 +203,7 @@ def evidence_of(trial: Trial, objective: Objective) -> Evidence:
     learned = trial.curves.get(objective.name, NotLearned(f"{objective.name} has no curve"))
     curve = learned if isinstance(learned, PerformanceCurve) else None
     before, after = trial.before.window(objective.name), trial.after.window(objective.name)
+    after = replace(after, values=np.where(trial.counted, after.values, np.nan))
     former_size = np.full(len(trial.after), trial.former.cpu_size)
     former = Window(
         after.values, _per(trial.after.load, trial.former.replicas), _sizes(former_size), after.step_seconds
@@ -184,6 +223,8 @@ def evidence_of(trial: Trial, objective: Objective) -> Evidence:
         why_not_learned="" if curve else learned.reason if isinstance(learned, NotLearned) else "",
         badness=badness,
         results=_results(trial, after, to_blame),
+        contradicted=int((_idle(trial, after) & trial.counted).sum()) if trial.traffic_expected else 0,
+        uncounted=int((~trial.counted).sum()),
         violated=int(beyond.sum()),
         effects=effects,
         after=after,
@@ -221,19 +262,23 @@ def measurements(trial: Trial, limit: int = 40) -> list[Measurement]:
 
 
 def _results(trial: Trial, after: Window, to_blame: NDArray[np.bool_]) -> tuple[Result, ...]:
-    seen = np.concatenate([trial.before.load, trial.after.load])
-    seen = seen[np.isfinite(seen)]
-    idle_below = _IDLE_SHARE * float(seen.max()) if seen.size else 0.0
+    met_by_idleness = _idle(trial, after) & trial.counted & (not trial.traffic_expected)
     results: list[Result] = []
     covered = trial.after.covered if trial.after.covered is not None else np.ones(len(trial.after), dtype=np.bool_)
-    for value, load, blamed, whole in zip(after.values, trial.after.load, to_blame, covered, strict=True):
+    for value, idle, blamed, whole in zip(after.values, met_by_idleness, to_blame, covered, strict=True):
         if np.isfinite(value) and (blamed or whole):
             results.append("Fail" if blamed else "Pass")
         elif not whole:
             results.append("Error")  # what half of the pods say proves nothing for all
         else:
-            results.append("NoTraffic" if load <= idle_below else "Error")
+            results.append("NoTraffic" if idle else "Error")
     return tuple(results)
+
+
+def _idle(trial: Trial, after: Window) -> NDArray[np.bool_]:
+    """Measurements without a value at a time without traffic, shape (n,)."""
+    idle: NDArray[np.bool_] = ~np.isfinite(after.values) & (trial.after.load <= trial.idle_below)
+    return idle
 
 
 def _per(load: FloatArray, replicas: FloatArray) -> FloatArray:

@@ -9,9 +9,11 @@ Samples
     operating point to be beyond it as well at that load: then load is to blame and undoing would not help. The effect
     below still sees that sample. More failed samples than ``failureLimit`` fail the trial at any look (a count only
     grows, so looking early does not change the verdict), one of a critical objective does. Replicas that following had
-    to add for objectives count as failed samples. No value without traffic is met or withheld by ``onNoTraffic``; no
-    value with traffic is an error, and more than ``consecutiveErrorLimit`` in a row leave the objective Inconclusive,
-    as do fewer than half of the samples usable. (Argo Rollouts' semantics of limits.)
+    to add for objectives count as failed samples. No value without traffic is met or withheld by ``onNoTraffic``,
+    where the forecast made before the change does not expect traffic. Any other sample without a value is an error, and
+    so is one that was not taken of ready pods, as many as the change asks for. More than ``consecutiveErrorLimit`` in a
+    row leave the objective Inconclusive, as do fewer than half of the samples usable. (Argo Rollouts' semantics of
+    limits.)
 
 Effect
     Mean log residual after the change, less what was off before (see :mod:`effects`), with bounds that hold with 95 %
@@ -107,12 +109,21 @@ def verdict(trial: Trial, *, complete: bool) -> Verdict | NotYet:
     if not complete:
         return NotYet(f"{len(trial.after)} measurements so far, none decides")
     if not seen:
-        return _verdict(trial, [], _PASS, "the policy names no objectives, so none is broken")
+        return _without_objectives(trial)
     judged = [_judge(trial, one) for one in seen]
     for result in (_FAIL, _INCONCLUSIVE):
         if found := [one for one in judged if one.result is result]:
             return _verdict(trial, judged, result, found[0].reason)
     return _verdict(trial, judged, _PASS, "; ".join(one.reason for one in judged[:3]))
+
+
+def _without_objectives(trial: Trial) -> Verdict:
+    """A verdict of the guards alone, which were asked all the time and found nothing."""
+    if trial.unanswered:
+        reason = f"no objectives were asked, and guard {', '.join(trial.unanswered)} had no data to go by"
+        return _verdict(trial, [], _INCONCLUSIVE, reason)
+    reason = f"no objectives were asked, only the guards ({', '.join(trial.guards)}), and none failed"
+    return _verdict(trial, [], _PASS, reason)
 
 
 def _by_count(trial: Trial, seen: Evidence) -> _Judged | None:
@@ -178,12 +189,29 @@ def _missing(trial: Trial, seen: Evidence) -> str | None:
     total, name = len(seen.results), seen.objective.name
     if total == 0 or (seen.measured == 0 and "Error" in seen.results and seen.results.count("Error") == total):
         query = " ".join(seen.objective.query.split())
+        if why := _why_none_counts(trial, seen):
+            return f"{name}: {why}"
         return f"{name}: no data in the trial, the query {query[:160]!r} found nothing"
     if seen.errors_in_a_row > trial.spec.consecutive_error_limit:
-        return f"{name}: no data in {seen.errors_in_a_row} measurements in a row"
+        return f"{name}: {_why_none_counts(trial, seen) or f'no data in {seen.errors_in_a_row} measurements in a row'}"
     if seen.usable < _FEWEST_USABLE * total:
-        return f"{name}: only {seen.usable} of {total} measurements say anything"
+        why = _why_none_counts(trial, seen)
+        return f"{name}: only {seen.usable} of {total} measurements say anything{f': {why}' if why else ''}"
     return None
+
+
+def _why_none_counts(trial: Trial, seen: Evidence) -> str:
+    """Why measurements do not count that are there."""
+    total = len(seen.results)
+    if seen.contradicted:
+        expected = "the forecast made before the change expects some"
+        if not math.isfinite(trial.least_load):
+            expected = "there was some in all samples before the change"
+        return f"no traffic in {seen.contradicted} of {total} measurements, where {expected}"
+    if seen.uncounted:
+        wanted = "no replica was" if trial.replicas is None else f"not the {trial.replicas} replicas of the change were"
+        return f"{wanted} ready in {seen.uncounted} of {total} measurements"
+    return ""
 
 
 def _as_planned(trial: Trial, seen: Evidence, effects: Effects) -> tuple[VerdictResult, str]:

@@ -19,6 +19,7 @@ from trimtab.planning.options import follows
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.steps import Judged
+from trimtab.planning.trial_guards import TRIAL_GUARDS
 from trimtab.planning.trials import Former, Intent, Peak, Samples, Trial, measurements
 from trimtab.planning.validation import NotYet, verdict
 from trimtab.reconcile.situation import Situation, spec_for
@@ -56,13 +57,17 @@ def judge(run: Run, situation: Situation, now: float) -> Judged:
         spec=spec.validation,
         peak=_peak(plan),
         rescues=run.status.rescues,
+        replicas=applied.after.replicas,
+        least_load=parse_quantity(plan.predicted.least_load) if plan.predicted.least_load else math.nan,
+        guards=tuple(name for name, _ in TRIAL_GUARDS),
     )
     found = verdict(trial, complete=ready.size == times.size)
     return Judged(None if isinstance(found, NotYet) else found, tuple(measurements(trial)))
 
 
 def sample_times(applied: Applied) -> FloatArray:
-    """Times of all measurements in unix seconds, shape (n,): fixed when the change was applied."""
+    """Times of all measurements in unix seconds, shape (n,): fixed when the change was complete."""
+    assert applied.validate_from is not None, "nothing is measured before"
     offsets = np.arange(applied.measurements, dtype=np.float64) * applied.validate_interval_seconds
     return np.asarray(applied.validate_from + offsets, dtype=np.float64)
 

@@ -244,6 +244,8 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
         question = guard_facts(situation, run.name, trigger, plan, now, fleet)
         asked = ask(replace(question, applying=run.phase is Phase.APPLYING))
         facts = replace(facts, guards=(*(plan.guardrails if plan and run.phase is Phase.PENDING else ()), *asked))
+    if run.phase in (Phase.SETTLING, Phase.VALIDATING) and run.status.verdict is None and workload is not None:
+        facts = replace(facts, pods=await services.pods.seen(workload, why=not workload.rolled_out))
     if run.phase is Phase.VALIDATING and run.status.verdict is None:
         facts = replace(facts, judged=judge(run, situation, services.clock()))
     return facts

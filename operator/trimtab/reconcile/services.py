@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from trimtab.adapters.events import Events
 from trimtab.adapters.limits import Limits
 from trimtab.adapters.metrics_cache import MetricsCache
+from trimtab.adapters.pods import Pods
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.resources import Resources
 from trimtab.adapters.store import Store
@@ -31,6 +32,7 @@ class Services:
 
     resources: Resources
     workloads: Workloads
+    pods: Pods
     events: Events
     source: PrometheusSource
     metrics: MetricsCache

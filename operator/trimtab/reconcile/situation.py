@@ -129,7 +129,9 @@ class Situation:
             until = self.now + self.spec.forecast.horizon
             peak, at = forecast.peak(until, self.strategy.demand_quantile)
             source = f"{forecast.model} forecast, {self.strategy.demand_quantile:.0%} quantile of the peak"
-            return Demand(seen, max(peak, seen), at, unit, source, self.assessment.profile)
+            trial = self.spec.validation.settle + self.spec.validation.duration
+            least = forecast.least(max(until, self.now + trial))
+            return Demand(seen, max(peak, seen), at, unit, source, self.assessment.profile, least)
         peak = max(self.assessment.peak_seen, seen) if math.isfinite(self.assessment.peak_seen) else seen
         return Demand(seen, peak, self.now, unit, f"largest seen; {forecast.reason}", self.assessment.profile)
 
