@@ -18,8 +18,8 @@ from trimtab.planning import changes as fields
 from trimtab.planning.fleet import Fleet, why_wait
 from trimtab.planning.ownership import claim
 from trimtab.planning.rightsizing import Usage
-from trimtab.planning.shrinking import why_not_lowered
 from trimtab.planning.settling import why_held
+from trimtab.planning.shrinking import why_not_lowered
 
 _DAY: Final = 86400.0
 _BACKOFF_LIMIT: Final = 6
