@@ -60,10 +60,13 @@ def assert_undone(run: JsonObject, result: str = "Fail") -> None:
 
 
 async def test_a_size_that_quota_or_limit_range_forbid_is_undone(stage: Stage) -> None:
-    """The quota has room for all pods of one core and a fifth more, which is less than a pod of the new size needs."""
+    """The quota has room for all pods of one core and a fifth more, which is less than a pod of the new size needs.
+
+    The other workload gives up none of its pods before it has new ones, so that its rollout makes no room.
+    """
     made = [service(name, namespace=stage.namespace) for name in ("quota", "limited")]
-    for one in made:
-        await deploy(stage, one)
+    await deploy(stage, made[0])
+    await deploy(stage, made[1], strategy={"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}})
     await play(stage, *made, deploy=False)
     for one in made:
         await all_ready(stage, one.name)
