@@ -9,12 +9,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Final, Self, TypeVar, overload
 
 import aiohttp
 import yaml
@@ -27,6 +27,9 @@ from trimtab.simulation.live import live
 from trimtab.simulation.scenario import Scenario, manifest
 
 _POLL_SECONDS = 0.2
+LEASE: Final = ("5s", "3500ms", "500ms")
+"""Duration, renew deadline and retry period: shorter than the default, as operators are killed and started here."""
+_LEASE_OPTIONS: Final = ("duration", "renew-deadline", "retry-period")
 _T = TypeVar("_T")
 
 
@@ -216,10 +219,14 @@ class Stage:
         log_level: str = "DEBUG",
         metrics_port: int = 0,
         options: Iterable[str] = (),
+        health_port: int = 0,
         name: str = "operator",
+        lease: tuple[str, str, str] = LEASE,
+        scope: Sequence[str] | None = None,
     ) -> Operator:
-        """Start an operator that looks after this namespace."""
-        command = [sys.executable, "-m", "trimtab.cli", "operator", "--namespace", self.namespace]
+        """Start an operator that looks after this namespace, or what ``scope`` says instead."""
+        command = [sys.executable, "-m", "trimtab.cli", "operator", *(scope or ("--namespace", self.namespace))]
+        command += [f"--lease-{what}={value}" for what, value in zip(_LEASE_OPTIONS, lease, strict=True)]
         command += ["--prometheus-url", prometheus_url or self.prometheus_url]
         command += ["--scrape-interval", f"{scrape_interval_seconds:g}", "--workers", str(workers)]
         command += [
@@ -228,7 +235,7 @@ class Stage:
             "--metrics-port",
             str(metrics_port),
             "--health-port",
-            "0",
+            str(health_port),
         ]
         command += ["--log-level", log_level, *options]
         command += ["--store-url", os.environ.get("TRIMTAB_STORE_URL", f"sqlite:///{self.folder / 'trimtab.db'}")]

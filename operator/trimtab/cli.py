@@ -94,6 +94,18 @@ def operator(
     switch_namespace: Annotated[
         str | None, typer.Option(help="Namespace of ConfigMap trimtab-switch; default the pod's own.")
     ] = None,
+    lease_duration: Annotated[
+        str | None, typer.Option(help="Another operator takes over after so long without a sign of this one (10s).")
+    ] = None,
+    lease_renew_deadline: Annotated[
+        str | None, typer.Option(help="Write nothing once the lease could not be renewed for so long (7s).")
+    ] = None,
+    lease_retry_period: Annotated[
+        str | None, typer.Option(help="Time between attempts to renew or take a lease (2s).")
+    ] = None,
+    lease_namespace: Annotated[
+        str | None, typer.Option(help="Where the lease for all namespaces is; default the pod's namespace.")
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
     kubeconfig: Kubeconfig = None,
@@ -116,6 +128,10 @@ def operator(
         "max_open_runs": max_open_runs,
         "pause_after_failures": pause_after_failures,
         "switch_namespace": switch_namespace,
+        "lease_duration": lease_duration,
+        "lease_renew_deadline": lease_renew_deadline,
+        "lease_retry_period": lease_retry_period,
+        "lease_namespace": lease_namespace,
         "log_format": log_format,
         "log_level": log_level,
         "kubeconfig": kubeconfig,

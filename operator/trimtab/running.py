@@ -75,12 +75,13 @@ async def _watch(settings: Settings, running: Operator, stop: asyncio.Event, rea
 
 @asynccontextmanager
 async def _health(port: int, running: Operator) -> AsyncIterator[None]:
-    """/healthz says 503 once no round has ended for two minutes."""
+    """/healthz says 503 once no round has ended for two minutes, and which leases are held."""
 
     async def healthz(_: web.Request) -> web.Response:
         age = running.services.clock() - running.scheduler.last_round
         healthy = age < _STALLED_SECONDS
-        return web.Response(status=200 if healthy else 503, text=f"last round ended {age:.0f} s ago\n")
+        lines = [f"last round ended {age:.0f} s ago", *running.services.leases.lines()]
+        return web.Response(status=200 if healthy else 503, text="".join(f"{line}\n" for line in lines))
 
     app = web.Application()
     app.router.add_get("/healthz", healthz)

@@ -11,11 +11,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from trimtab.adapters.store_engine import check_url
 from trimtab.adapters.switch import SWITCH_NAMESPACE
+from trimtab.domain.lease import LeaseTiming
 from trimtab.domain.units import Duration, Quantity
 from trimtab.planning.fleet import OpenLimit
 
 NO_STORE = "none"
-_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 def default_store_url() -> str:
@@ -23,6 +24,16 @@ def default_store_url() -> str:
     home = os.environ.get("XDG_STATE_HOME", "")
     folder = Path(home) if Path(home).is_absolute() else Path.home() / ".local" / "state"
     return f"sqlite:///{folder / 'trimtab' / 'trimtab.db'}"
+
+
+def own_namespace() -> str:
+    """The namespace in which this process runs, as its pod knows it; ``default`` outside of a pod."""
+    if named := os.environ.get("POD_NAMESPACE"):
+        return named
+    try:
+        return _SERVICE_ACCOUNT_NAMESPACE.read_text().strip() or "default"
+    except OSError:
+        return "default"
 
 
 class Settings(BaseSettings):
@@ -73,6 +84,14 @@ class Settings(BaseSettings):
     """So many trials that fail within an hour, and more than half of those that ended in it, stop new ones."""
     switch_namespace: str | None = None
     """Namespace of the ConfigMap trimtab-switch; default the pod's own, else the first that is looked after."""
+    lease_duration: Duration = Field("10s", validate_default=True, gt=0)
+    """Another operator takes over when this one has not renewed its lease for so long."""
+    lease_renew_deadline: Duration = Field("7s", validate_default=True, gt=0)
+    """Nothing is written once the lease could not be renewed for so long."""
+    lease_retry_period: Duration = Field("2s", validate_default=True, gt=0)
+    """Between two attempts to renew or to take a lease."""
+    lease_namespace: str = Field("", pattern="^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", max_length=63)
+    """Where the lease of an operator for all namespaces is; default POD_NAMESPACE or the service account's."""
     log_format: str = Field("json", pattern="^(json|console)$")
     """json or console."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
@@ -105,3 +124,13 @@ class Settings(BaseSettings):
         if self.all_namespaces == bool(self.namespaces):
             raise ValueError("give either --namespace NAME (as often as needed) or --all-namespaces")
         return self
+
+    @model_validator(mode="after")
+    def _paces(self) -> Self:
+        assert self.lease_timing, "raises ValueError where the paces do not fit each other"
+        return self
+
+    @property
+    def lease_timing(self) -> LeaseTiming:
+        """Paces of the election."""
+        return LeaseTiming(self.lease_duration, self.lease_renew_deadline, self.lease_retry_period)

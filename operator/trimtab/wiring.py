@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from trimtab.adapters.events import Events
 from trimtab.adapters.kube import KubeClient
+from trimtab.adapters.lease_keeper import LeaseKeeper
+from trimtab.adapters.leases import Leases
 from trimtab.adapters.limits import Limits
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.pods import Pods
@@ -28,7 +30,7 @@ from trimtab.reconcile.scheduler import Scheduler
 from trimtab.reconcile.services import Services, StorePace
 from trimtab.reconcile.turns import Turns
 from trimtab.reconcile.world import World
-from trimtab.settings import NO_STORE, Settings
+from trimtab.settings import NO_STORE, Settings, own_namespace
 
 
 class Operator:
@@ -111,7 +113,16 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
     )
     most = int(settings.kubernetes_max_answer)
     world, switch = World(), Switch(settings.switch_in)
-    async with await KubeClient.connect(settings.kubeconfig, fences=[switch], max_answer_bytes=most) as kube:
+    keeper = LeaseKeeper(
+        lambda: KubeClient.connect(settings.kubeconfig),
+        settings.namespaces,
+        settings.lease_namespace or own_namespace(),
+        settings.lease_timing,
+    )
+    leases = Leases(keeper)
+    for namespace, holds in leases.scopes.items():
+        telemetry.leader(namespace, holds)
+    async with await KubeClient.connect(settings.kubeconfig, fences=(leases, switch), max_answer_bytes=most) as kube:
         switch.use(kube)
         services = Services(
             resources=Resources(kube),
@@ -122,6 +133,7 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
             metrics=MetricsCache(),
             workers=workers,
             limits=Limits(kube, time.time),
+            leases=leases,
             telemetry=telemetry,
             scrape_interval_seconds=settings.scrape_interval_seconds,
             clock=time.time,
@@ -130,9 +142,11 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
             pace=StorePace(settings.store_interval_seconds, settings.store_state_interval_seconds),
         )
         made = Operator(services, world, settings.namespaces)
+        keeper.start()
         try:
             yield made
         finally:
+            await keeper.stop()
             await made.reconciler.remembering.stop()
             workers.close()
             await source.close()

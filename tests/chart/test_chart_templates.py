@@ -11,6 +11,7 @@ import yaml
 
 from tests.chart.conftest import CHART, Run, Template
 from trimtab import __version__
+from trimtab.adapters.lease_keeper import CLUSTER_LEASE, NAMESPACE_LEASE
 from trimtab.domain import crd
 
 
@@ -71,6 +72,8 @@ def test_every_value_is_in_the_schema() -> None:
         pytest.param({"store": {"persistence": {"size": "2 GB"}}}, "/store/persistence/size", id="size with a space"),
         pytest.param({"fleet": {"maxOpenRuns": "all"}}, "/fleet/maxOpenRuns", id="limit that is no number"),
         pytest.param({"fleet": {"maxOpenRuns": 0}}, "/fleet/maxOpenRuns", id="limit of nothing"),
+        pytest.param({"replicas": -1}, "/replicas", id="fewer pods than none"),
+        pytest.param({"leaderElection": {"leaseDuration": "10"}}, "/leaderElection/leaseDuration", id="no unit"),
         pytest.param({"podDisruptionBudget": True}, "/podDisruptionBudget", id="flag for an object"),
     ],
 )
@@ -116,6 +119,12 @@ def test_operator_serves_all_namespaces_by_default(template: Template) -> None:
         "5%",
         "--pause-after-failures",
         "3",
+        "--lease-duration",
+        "10s",
+        "--lease-renew-deadline",
+        "7s",
+        "--lease-retry-period",
+        "2s",
         "--store-url",
         "sqlite:////var/lib/trimtab/trimtab.db",
     ]
@@ -130,7 +139,13 @@ def test_operator_serves_the_namespaces_it_has_rights_in(template: Template) -> 
     roles = {body["metadata"]["namespace"]: body["rules"] for body in objects if body["kind"] == "Role"}
     assert roles.keys() == {"shop", "media", "trimtab-system"}
     switch = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["trimtab-switch"], "verbs": ["get"]}
-    assert roles["trimtab-system"] == [switch]
+    lease = {
+        "apiGroups": ["coordination.k8s.io"],
+        "resources": ["leases"],
+        "resourceNames": ["trimtab-operator-cluster"],
+        "verbs": ["get"],
+    }
+    assert roles["trimtab-system"] == [lease, switch]
     assert [body for body in objects if body["kind"] == "ClusterRoleBinding"] == []
 
 
@@ -145,9 +160,33 @@ def test_pod_is_restricted(template: Template) -> None:
     assert pod["enableServiceLinks"] is False, "TRIMTAB_METRICS_PORT of the Service would be taken for a setting"
 
 
-def test_two_operators_never_run_at_once(template: Template) -> None:
+def test_one_pod_unless_a_standby_is_asked_for(template: Template) -> None:
     spec = one(template(), "Deployment")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "RollingUpdate"})
+    two = template({"replicas": 2, "podDisruptionBudget": {"enabled": True}})
+    assert one(two, "Deployment")["spec"]["replicas"] == 2
+    assert one(two, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_a_claimed_store_is_one_pods(template: Template, helm: Run) -> None:
+    claim = {"store": {"persistence": {"enabled": True}}}
+    assert one(template(claim), "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+    shared = yaml.safe_dump({**claim, "replicas": 2})
+    answer = helm("template", "trimtab", str(CHART), "--values", "-", stdin=shared)
+    assert answer.status != 0
+    assert "more than one pod cannot share the SQLite file" in answer.error
+    elsewhere = {"store": {**claim["store"], "url": "postgresql+psycopg://db/trimtab"}, "replicas": 2}
+    assert one(template(elsewhere), "Deployment")["spec"]["strategy"] == {"type": "RollingUpdate"}
+
+
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": ["shop"]}], ids=["cluster", "namespaced"])
+def test_no_lease_but_our_own_can_be_read_or_written(template: Template, values: dict[str, Any]) -> None:
+    rules = [rule for body in template(values) if body["kind"] in ("Role", "ClusterRole") for rule in body["rules"]]
+    leases = [rule for rule in rules if "leases" in rule["resources"]]
+    unnamed = [rule["verbs"] for rule in leases if "resourceNames" not in rule]
+    assert {*map(tuple, unnamed)} == {("create",)}
+    named = {name for rule in leases for name in rule.get("resourceNames", [])}
+    assert named == {NAMESPACE_LEASE, CLUSTER_LEASE}
 
 
 def store_volume(objects: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -165,7 +204,7 @@ CLAIM = {"enabled": True, "storageClass": "fast", "annotations": {"helm.sh/resou
 def test_store_is_on_a_volume_that_outlives_the_container(template: Template) -> None:
     objects = template()
     assert store_volume(objects) == {"name": "store", "emptyDir": {}}
-    assert container(objects)["env"] == [{"name": "TRIMTAB_STORE_RETENTION", "value": "2160h"}]
+    assert {"name": "TRIMTAB_STORE_RETENTION", "value": "2160h"} in container(objects)["env"]
     assert "PersistentVolumeClaim" not in {body["kind"] for body in objects}
 
 

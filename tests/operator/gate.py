@@ -40,9 +40,12 @@ class Hold:
     """Stops the first request that matches; what happens to it is the test's to say."""
 
     matches: Callable[[Request], bool]
+    answers: bool = False
+    """Whether the request is passed on, and its answer stopped instead."""
     _caught: asyncio.Future[Request] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     _fate: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     _done: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    _answer: asyncio.Future[bytes] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def has_caught(self) -> bool:
@@ -52,6 +55,10 @@ class Hold:
     async def caught(self, seconds: float = 120.0) -> Request:
         """The request, once it stands at the gate; raises TimeoutError."""
         return await asyncio.wait_for(asyncio.shield(self._caught), seconds)
+
+    async def answer(self, seconds: float = 120.0) -> bytes:
+        """What the server has answered, while it stands at the gate; raises TimeoutError."""
+        return await asyncio.wait_for(asyncio.shield(self._answer), seconds)
 
     async def let_go(self) -> int:
         """Pass the request on now; the status that the server answered with, whether or not anybody still listens."""
@@ -104,9 +111,9 @@ class Gate:
         await self._session.close()
         await self._runner.cleanup()
 
-    def hold(self, matches: Callable[[Request], bool]) -> Hold:
-        """Stop the first request from now on that matches."""
-        made = Hold(matches)
+    def hold(self, matches: Callable[[Request], bool], *, answers: bool = False) -> Hold:
+        """Stop the first request from now on that matches, or the answer to it."""
+        made = Hold(matches, answers)
         self._holds.append(made)
         return made
 
@@ -130,12 +137,18 @@ class Gate:
                     await asyncio.shield(other._fate)  # who gave up waiting and asks again waits as well
             return await self._forward(request, body)
         hold._caught.set_result(seen)
+        if hold.answers:
+            return await self._forward(request, body, hold._done, hold)
         if not await hold._fate:
             raise web.HTTPBadGateway(text="dropped at the gate")
         return await self._forward(request, body, hold._done)
 
     async def _forward(
-        self, request: web.Request, body: bytes, answered: asyncio.Future[int] | None = None
+        self,
+        request: web.Request,
+        body: bytes,
+        answered: asyncio.Future[int] | None = None,
+        keeps: Hold | None = None,
     ) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OWN_TO_A_CONNECTION}
         url = f"{self._upstream}{request.raw_path}"
@@ -144,10 +157,15 @@ class Gate:
         ) as answer:
             if answered is not None:
                 answered.set_result(answer.status)
+            if keeps is not None:
+                keeps._answer.set_result(await answer.read())
+                await keeps._fate
             kept = {n: v for n, v in answer.headers.items() if n.lower() not in _OWN_TO_A_CONNECTION}
             response = web.StreamResponse(status=answer.status, headers=kept)
             with contextlib.suppress(aiohttp.ClientError, ConnectionError):  # one of the two may go at any time
                 await response.prepare(request)
+                if keeps is not None:
+                    await response.write(await keeps.answer())
                 async for part in answer.content.iter_any():
                     await response.write(part)
                 await response.write_eof()

@@ -11,6 +11,8 @@ from typing import Any, cast
 import pytest
 
 from tests.planning.building import policy, policy_spec, run
+from trimtab.adapters.kube import KubeError
+from trimtab.adapters.lease_keeper import Term
 from trimtab.adapters.telemetry import Telemetry
 from trimtab.domain.objects import InvalidSpec
 from trimtab.domain.run import Phase
@@ -20,12 +22,42 @@ from trimtab.reconcile.services import Services
 from trimtab.reconcile.world import Key, Rivals, World
 
 
+class Held:
+    """Leases that are held: each namespace's in the term that was won last."""
+
+    def __init__(self, *won: Term) -> None:
+        self.waiting, self.over = list(won), list[Term]()
+        self.acting: list[Term] = []
+        self.entered = 0
+
+    def enter(self) -> None:
+        self.entered += 1
+
+    def holds(self, namespace: str) -> bool:
+        return any(term.covers_namespace(namespace) for term in self.acting)
+
+    def won(self) -> list[Term]:
+        return list(self.waiting)
+
+    def ended(self) -> list[Term]:
+        return list(self.over)
+
+    def begin(self, term: Term) -> None:
+        self.waiting.remove(term)
+        self.acting.append(term)
+
+    def end(self, term: Term) -> None:
+        self.over.remove(term)
+        self.acting.remove(term)
+
+
 class Ticks:
     """Services of which only clock and telemetry are used; time moves when asked for."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.telemetry = Telemetry()
+        self.leases = Held(Term("", 1))
 
     def clock(self) -> float:
         self.now += 0.01
@@ -47,7 +79,18 @@ class Rounds:
         """Seconds of each first look, on the clock of `services`."""
         self.services: Ticks | None = None
         self.interval = 60.0
+        self.hands: list[tuple[str, Term]] = []
+        self.unreadable = 0
         self._failures = failures
+
+    async def begin(self, term: Term) -> None:
+        if self.unreadable:
+            self.unreadable -= 1
+            raise KubeError(0, "Unreachable", "no")
+        self.hands.append(("begin", term))
+
+    async def end(self, term: Term) -> None:
+        self.hands.append(("end", term))
 
     async def round(self, due: list[Key]) -> dict[Key, float]:
         self.batches.append(sorted(due))
@@ -202,6 +245,46 @@ async def test_a_policy_whose_metrics_are_late_is_not_evaluated_twice_at_once() 
         rounds.busy.clear()
         await until(lambda: len(rounds.batches) == 3)
     assert rounds.batches[2] == [late]
+
+
+async def test_what_another_operator_acts_in_is_not_evaluated() -> None:
+    rounds, services = Rounds(), Ticks()
+    services.leases = Held(Term("bank", 1))
+    world = World(policies={one.key: one for one in (policy(name="a", uid="a"), policy(name="b", namespace="bank"))})
+    await run_for(Scheduler(rounds, world, cast(Services, services)), 0.2)
+    assert rounds.batches == [[("bank", "b")]]
+
+
+async def test_what_another_operator_acts_in_is_not_called_off() -> None:
+    rounds, services = Rounds(), Ticks()
+    services.leases = Held(Term("bank", 1))
+    scheduler = Scheduler(rounds, world_of("a"), cast(Services, services))
+    scheduler.hurry(("shop", "a"))
+    await run_for(scheduler, 0.2)
+    assert (rounds.called_off, rounds.batches) == ([], [])
+
+
+async def test_a_term_begins_once_it_is_read_what_was_written_before() -> None:
+    rounds, services = Rounds(), Ticks()
+    rounds.unreadable = 1
+    scheduler = Scheduler(rounds, world_of("a"), cast(Services, services))
+    await run_for(scheduler, 0.1)
+    assert (rounds.hands, rounds.batches) == ([], [])
+    await run_for(scheduler, 0.2)
+    assert (rounds.hands, rounds.batches) == ([("begin", Term("", 1))], [[("shop", "a")]])
+    assert services.leases.entered == 1
+
+
+async def test_a_lost_term_is_forgotten_before_the_next_begins_and_then_all_is_due() -> None:
+    rounds, services = Rounds(), Ticks()
+    scheduler = Scheduler(rounds, world_of("a"), cast(Services, services))
+    await run_for(scheduler, 0.2)
+    first, second = Term("", 1), Term("", 2)
+    services.leases.over.append(first)
+    services.leases.waiting.append(second)
+    await run_for(scheduler, 0.2)
+    assert rounds.hands == [("begin", first), ("end", first), ("begin", second)]
+    assert rounds.batches == [[("shop", "a")], [("shop", "a")]]
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   verbs: [get]
 {{- end }}
 
+{{- /* Taking a lease and keeping it; making one cannot be limited to a name. */}}
+{{- define "trimtab.leaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ . }}]
+  verbs: [get, update]
+{{- end }}
+
 {{- /* Name of the claim of the store. */}}
 {{- define "trimtab.claimName" -}}
 {{- default (printf "%s-store" (include "trimtab.fullname" .)) .Values.store.persistence.existingClaim }}
@@ -106,4 +117,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $own = dict "fsGroup" 65532 "fsGroupChangePolicy" "OnRootMismatch" }}
 {{- end }}
 {{- merge (deepCopy .Values.podSecurityContext) $own | toYaml }}
+{{- end }}
+
+{{- /* Whether the store is one file on a claimed volume. */}}
+{{- define "trimtab.hasClaim" -}}
+{{- and .Values.store.persistence.enabled (hasPrefix "sqlite" .Values.store.url) }}
 {{- end }}

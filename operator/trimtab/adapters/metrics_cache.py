@@ -128,6 +128,11 @@ class MetricsCache:
         wanted = set(uids)
         self._entries = {uid: entry for uid, entry in self._entries.items() if uid in wanted}
 
+    def forget(self, uids: Iterable[str]) -> None:
+        """Forgets some policies."""
+        for uid in uids:
+            self._entries.pop(uid, None)
+
     def restore(self, uid: str, readings: Readings, series: Mapping[Slot, Series], now: float) -> bool:
         """Put back what was stored of a policy; whether it could be used.
 

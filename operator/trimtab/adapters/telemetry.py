@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Final
@@ -72,6 +72,12 @@ class Telemetry:
             "trimtab_fleet_paused", "1 while no trial begins, as too many failed", registry=self.registry
         )
         self._paused = Gauge("trimtab_paused", "1 while the switch stops every new write", registry=self.registry)
+        self._leader = Gauge(
+            "trimtab_leader",
+            "1 while this process holds the lease of a namespace; * stands for all of them",
+            ["namespace"],
+            registry=self.registry,
+        )
         self._heartbeat = Gauge(
             "trimtab_scheduler_last_round_timestamp_seconds", "When the last round ended", registry=self.registry
         )
@@ -94,6 +100,10 @@ class Telemetry:
     def beat(self, now: float) -> None:
         """The scheduler is alive."""
         self._heartbeat.set(now)
+
+    def leader(self, namespace: str, holds: Callable[[], bool]) -> None:
+        """From now on, whether this process may act in a namespace is asked whenever somebody reads the metrics."""
+        self._leader.labels(namespace).set_function(lambda: float(holds()))
 
     def reconciled(self, ok: bool) -> None:
         """One policy was evaluated."""

@@ -46,6 +46,7 @@ class Policy:
     spec: PolicySpec | InvalidSpec
     status: PolicyStatus
     annotations: dict[str, str] = field(default_factory=dict)
+    resource_version: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -144,6 +145,7 @@ def parse_policy(body: dict[str, Any]) -> Policy:
         spec=spec,
         status=PolicyStatus.model_validate(body.get("status") or {}),
         annotations=dict(meta.get("annotations") or {}),
+        resource_version=meta.get("resourceVersion", ""),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,9 +39,9 @@ class Late:
         """Policies that have waited for too long."""
         return [one.policy for one in self._under_way.values() if now > one.overdue_at]
 
-    async def stop(self) -> None:
-        """End them all."""
-        tasks = [one.task for one in self._under_way.values()]
+    async def stop(self, which: Callable[[Key], bool] = lambda _: True) -> None:
+        """End those of some policies, or all."""
+        tasks = [one.task for key, one in self._under_way.items() if which(key)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -71,6 +71,14 @@ class Remembering:
             (_ref(policy), ModelChange(one.at, str(one.from_), str(one.to), one.reason)) for one in changes
         )
 
+    def forget(self, uids: Iterable[str]) -> None:
+        """Another operator looks after these policies: ask the store anew should they come back."""
+        gone = set(uids)
+        self._asked -= gone
+        for kept in (self._policies, self._seen_at, self._states_at):
+            for uid in gone & kept.keys():
+                del kept[uid]
+
     async def restore(self, policies: Sequence[Policy], remember: Callable[[Policy], Remembered]) -> None:
         """Bring back what is stored of policies that are seen for the first time."""
         for policy in policies:

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from trimtab.adapters.kube import KubeError
+from trimtab.adapters.lease_keeper import Term
 from trimtab.adapters.signals_requests import SignalRequest
 from trimtab.adapters.signals_results import FetchResult
 from trimtab.domain.objects import InvalidSpec, Policy, Run
@@ -42,6 +43,7 @@ from trimtab.reconcile.reporting import compose, matters, unusable
 from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make, plan_now
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation
+from trimtab.reconcile.terms import hand_over, take_over
 from trimtab.reconcile.world import Key, World, fault_of
 
 _PARALLEL_POLICIES: Final = 16
@@ -79,6 +81,20 @@ class Reconciler:
         self._known.update(policy.uid for policy in policies)
         intervals = {policy.key: self._interval(policy) for policy in policies}
         return {key: intervals.get(key, _ACTIVE_SECONDS) for key in due}
+
+    async def begin(self, term: Term) -> None:
+        """Read again what a term covers; raises KubeError."""
+        await take_over(self._services, self._world, term)
+
+    async def end(self, term: Term) -> None:
+        """End what is under way in a term, and forget what was known: another operator writes it now."""
+        await self._late.stop(lambda key: term.covers_namespace(key[0]))
+        gone = {policy.uid for policy in self._world.policies.values() if term.covers_namespace(policy.namespace)}
+        for uid in gone & self._remembered.keys():
+            del self._remembered[uid]
+        self._known -= gone
+        self.remembering.forget(gone)
+        hand_over(self._services, self._world, term)
 
     async def call_off(self, key: Key) -> bool:
         """End and undo what of a policy's runs needs no metrics for it; whether nothing is left to try again."""

@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from trimtab.adapters.kube import KubeError
+from trimtab.adapters.lease_keeper import Term
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.world import Key, World
 
@@ -25,6 +27,14 @@ class Rounds(Protocol):
 
     async def round(self, due: list[Key]) -> dict[Key, float]:
         """Evaluate; the interval in seconds until each is due again."""
+        ...
+
+    async def begin(self, term: Term) -> None:
+        """Read again what a term covers, as others may have written it; raises KubeError."""
+        ...
+
+    async def end(self, term: Term) -> None:
+        """End what is under way in a term, and forget what was known of what it covers."""
         ...
 
     async def call_off(self, key: Key) -> bool:
@@ -95,6 +105,7 @@ class Scheduler:
         hurrying = asyncio.create_task(self._hurry())
         try:
             while True:
+                await self._change_hands()
                 due = self._due(self._services.clock())
                 await self._batch([key for key in due if self._rounds.is_known(key)])
                 if not await self._first([key for key in due if not self._rounds.is_known(key)]):
@@ -106,9 +117,24 @@ class Scheduler:
             await asyncio.gather(hurrying, *self._calling_off.values(), return_exceptions=True)
             await self._rounds.stop()
 
+    async def _change_hands(self) -> None:
+        """End terms that are over, and begin those that were won, once it is read what was written before them."""
+        leases = self._services.leases
+        for term in leases.ended():
+            await self._rounds.end(term)
+            leases.end(term)
+        for term in leases.won():
+            try:
+                await self._rounds.begin(term)
+            except KubeError as error:
+                _log.warning("not taken over yet", namespace=term.covers or "all", error=str(error))
+                continue
+            leases.begin(term)
+            self._next_due = {key: 0.0 if term.covers_namespace(key[0]) else at for key, at in self._next_due.items()}
+
     def _due(self, now: float) -> list[Key]:
         orphaned = {(run.namespace, run.policy_name) for run in self._world.orphans()}
-        known = self._world.policies.keys() | orphaned
+        known = {key for key in self._world.policies.keys() | orphaned if self._services.leases.holds(key[0])}
         for gone in self._next_due.keys() - known:
             del self._next_due[gone]
         return sorted(key for key in known if self._next_due.get(key, 0.0) <= now and not self._rounds.is_busy(key))
@@ -130,6 +156,7 @@ class Scheduler:
         self._services.telemetry.beat(self.last_round)
 
     async def _evaluate(self, due: list[Key]) -> None:
+        self._services.leases.enter()
         for key in due:
             self._next_due[key] = math.inf  # a wake during the batch sets it to 0 again
         try:
@@ -166,6 +193,9 @@ class Scheduler:
             del self._calling_off[key]
 
     async def _is_called_off(self, key: Key) -> bool:
+        if not self._services.leases.holds(key[0]):
+            return True  # whoever holds the lease does it, and we do once we hold it: all is due then
+        self._services.leases.enter()
         try:
             return await self._rounds.call_off(key)
         except Exception:  # noqa: BLE001 - logged whole; it must be tried again

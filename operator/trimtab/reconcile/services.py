@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trimtab.adapters.events import Events
+from trimtab.adapters.leases import Leases
 from trimtab.adapters.limits import Limits
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.pods import Pods
@@ -38,6 +39,7 @@ class Services:
     metrics: MetricsCache
     workers: Workers
     limits: Limits
+    leases: Leases
     telemetry: Telemetry
     scrape_interval_seconds: float
     clock: Callable[[], float]

@@ -29,6 +29,12 @@ def fault_of(policy: Policy) -> str:
     return next(iter(query_faults(policy.spec).values()), "")
 
 
+def is_newer(one: Policy | Run, other: Policy | Run) -> bool:
+    """Whether one state of an object comes after another state of it; versions that are no numbers cannot tell."""
+    numbers = one.resource_version, other.resource_version
+    return one.uid == other.uid and all(map(str.isdigit, numbers)) and int(numbers[0]) > int(numbers[1])
+
+
 def is_held(run: Run) -> bool:
     """Whether our finalizer is on a run; on one that has ended, a kill came between its end and letting go of it."""
     return FINALIZER in run.finalizers
