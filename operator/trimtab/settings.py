@@ -115,8 +115,8 @@ class Settings(BaseSettings):
         """Namespace of the switch."""
         if self.switch_namespace:
             return self.switch_namespace
-        if self.kubeconfig is None and _POD_NAMESPACE.exists():
-            return _POD_NAMESPACE.read_text().strip()
+        if self.kubeconfig is None and _SERVICE_ACCOUNT_NAMESPACE.exists():
+            return _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
         return self.namespaces[0] if self.namespaces else SWITCH_NAMESPACE
 
     @model_validator(mode="after")

@@ -122,7 +122,7 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
     leases = Leases(keeper)
     for namespace, holds in leases.scopes.items():
         telemetry.leader(namespace, holds)
-    async with await KubeClient.connect(settings.kubeconfig, fences=(leases, switch), max_answer_bytes=most) as kube:
+    async with await KubeClient.connect(settings.kubeconfig, fences=(switch, leases), max_answer_bytes=most) as kube:
         switch.use(kube)
         services = Services(
             resources=Resources(kube),
