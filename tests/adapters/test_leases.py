@@ -68,6 +68,7 @@ def acting(keeper: Scripted, term: Term = TERM) -> Leases:
     leases = Leases(keeper)
     keeper.hold(term)
     leases.begin(term)
+    leases.enter()
     return leases
 
 
@@ -104,6 +105,9 @@ async def test_nothing_passes_before_the_term_is_begun_or_after_it_ended(keeper:
         await leases.admit(STATUS)
     leases.begin(TERM)
     assert (leases.won(), leases.holds("shop"), leases.holds("bank")) == ([], True, False)
+    with pytest.raises(FencedError):
+        await leases.admit(STATUS)
+    leases.enter()
     await leases.admit(STATUS)
     leases.end(TERM)
     with pytest.raises(FencedError):
@@ -120,6 +124,26 @@ async def test_a_decision_of_an_earlier_term_is_not_written_in_a_later_one(keepe
     with pytest.raises(FencedError, match="not since this was decided"):
         await leases.admit(STATUS)
     assert (leases.ended(), leases.holds("shop")) == ([TERM], False)
+
+
+async def test_a_task_that_waits_writes_in_no_later_term_than_its_own(keeper: Scripted) -> None:
+    """As an evaluation whose metrics came late: started in one term, and still there in the next."""
+    leases, goes_on = acting(keeper), asyncio.Event()
+
+    async def late() -> None:
+        await goes_on.wait()
+        await leases.admit(SCALE)
+
+    task = asyncio.create_task(late())
+    leases.end(TERM)
+    second = Term("shop", 2)
+    keeper.hold(second)
+    leases.begin(second)
+    leases.enter()
+    await leases.admit(SCALE)
+    goes_on.set()
+    with pytest.raises(FencedError, match="not since this was decided"):
+        await task
 
 
 @pytest.mark.parametrize("write", [SCALE, UNDO, START], ids=lambda write: write.purpose.value)
