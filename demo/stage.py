@@ -218,6 +218,7 @@ class Stage:
         scrape_interval_seconds: float = 1.0,
         log_level: str = "DEBUG",
         metrics_port: int = 0,
+        max_open_runs: str = "100%",
         options: Iterable[str] = (),
         health_port: int = 0,
         name: str = "operator",
@@ -237,7 +238,7 @@ class Stage:
             "--health-port",
             str(health_port),
         ]
-        command += ["--log-level", log_level, *options]
+        command += ["--log-level", log_level, "--max-open-runs", max_open_runs, *options]
         command += ["--store-url", os.environ.get("TRIMTAB_STORE_URL", f"sqlite:///{self.folder / 'trimtab.db'}")]
         number = sum(operator.process.name == name for operator in self._operators)
         log = self.folder / f"{name}-{number}.log"

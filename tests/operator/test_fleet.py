@@ -97,7 +97,7 @@ async def test_no_more_trials_are_open_than_allowed_and_the_others_wait_their_tu
     await stage.apply(*(policy(name, horizontal=FIXED, vertical=None, validation=SHORT) for name in names))
     await stage.apply(policy("asked", validation={"duration": "60s"}))
     port = free_port()
-    stage.operator(options=["--max-open-runs", "3"], metrics_port=port)
+    stage.operator(max_open_runs="3", metrics_port=port)
     await learned(stage, *names)
     await shows(stage, port, "trimtab_open_runs", 3.0)
     waiting = await stage.until(lambda: _that_waits(stage, names), "a policy that waits", 30.0)
@@ -135,9 +135,9 @@ async def test_too_many_failures_stop_new_trials_until_a_person_resumes(stage: S
         *(policy(name, horizontal=FIXED, vertical=None, validation=SHORT, objectives=tight) for name in names),
         policy("asked", validation=SHORT),
     )
-    options = ["--max-open-runs", "1", "--pause-after-failures", "2"]
+    options = ["--pause-after-failures", "2"]
     port = free_port()
-    operator = stage.operator(options=options)
+    operator = stage.operator(max_open_runs="1", options=options)
 
     async def paused_ones() -> list[str] | None:
         told = {name: await stage.condition(name, "FleetPaused") for name in names}
@@ -148,7 +148,7 @@ async def test_too_many_failures_stop_new_trials_until_a_person_resumes(stage: S
     assert [run["status"]["phase"] for run in runs] == ["RolledBack", "RolledBack"]
     (left,) = set(names) - {run["spec"]["policyRef"]["name"] for run in runs}
     operator.kill()
-    stage.operator(options=options, metrics_port=port)
+    stage.operator(max_open_runs="1", options=options, metrics_port=port)
     told = await stage.told(left, "FleetPaused", "True", "TooManyFailures")
     assert told["message"].startswith("no new trial begins: 2 of 2 trials failed in the hour before")
     assert f"{stage.namespace}/{runs[-1]['metadata']['name']}" in told["message"]
