@@ -152,9 +152,11 @@ class Turns:
         found: list[_Waiting] = []
         taken: Counter[str] = Counter()
         for other in before:
+            if other.begins_at > now:
+                break  # only the last of the ranks waits for a time, and it is sorted by it
             namespace = other.key[0]
             here = self.limit.of(self._acting[namespace]) - self._open_in[namespace] - taken[namespace]
-            if here > 0 and other.begins_at <= now:
+            if here > 0:
                 taken[namespace] += 1
                 found.append(other)
                 if len(found) >= room:
