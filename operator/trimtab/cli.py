@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,6 @@ from typing import Annotated, TypeVar
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.text import Text
 
 from trimtab import __version__
@@ -25,6 +25,7 @@ from trimtab.commands.shell import RefusedError
 from trimtab.commands.stopping import pause_all, release_runs, resume_all, stopped
 from trimtab.domain.objects import Policy, Run
 from trimtab.domain.run import Phase
+from trimtab.reporting.printing import SafeConsole, complain, say
 from trimtab.reporting.terminal import explanation, overview
 
 app = typer.Typer(
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 include(app)
 _T = TypeVar("_T")
-_out = Console(width=None if sys.stdout.isatty() else 10_000)  # what is piped on is not wrapped or cut
+_out = SafeConsole(width=None if sys.stdout.isatty() else 10_000)  # what is piped on is not wrapped or cut
 
 Kubeconfig = Annotated[Path | None, typer.Option(help="Kubeconfig; default KUBECONFIG or ~/.kube/config.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the policy or run.")]
@@ -48,13 +49,29 @@ SwitchNamespace = Annotated[
 RunName = Annotated[str, typer.Argument(help="Name of the OptimizationRun.")]
 
 
+class MalformedError(Exception):
+    """Settings of the operator that cannot be used; the message names each, and shows nothing that may be secret."""
+
+
 def main() -> None:
-    """Entry point: an error that a person can mend is one line and exit code 1."""
+    """Entry point: an error that a person can mend is one line and exit code 1, or 2 for a malformed setting."""
     try:
         app()
+    except MalformedError as error:
+        complain(str(error))
+        sys.exit(2)
     except (KubeError, RefusedError) as error:
-        print(f"trimtab: {_complaint(error)}", file=sys.stderr)
+        complain(_complaint(error))
         sys.exit(1)
+
+
+def _faults(error: ValidationError) -> str:
+    """What is wrong with each setting, without its value."""
+    found = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        where, what = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+        found.append(f"{where}: {what}" if where and where.upper() not in what else what)
+    return "; ".join(found)
 
 
 def _complaint(error: KubeError | RefusedError) -> str:
@@ -69,7 +86,7 @@ def _complaint(error: KubeError | RefusedError) -> str:
 @app.command()
 def version() -> None:
     """Print the version."""
-    print(__version__)
+    say(__version__)
 
 
 @app.command()
@@ -136,11 +153,17 @@ def operator(
         "log_level": log_level,
         "kubeconfig": kubeconfig,
     }
+    from pydantic_settings import SettingsError
+
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise RefusedError(faults) from error
+        raise MalformedError(_faults(error)) from None  # whose own text may show what was given
+    except SettingsError as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        name = f"TRIMTAB_{named[1].upper()}" if named else "a TRIMTAB_ variable"
+        example = '{"X-Scope-OrgID": "shop"} or ["shop", "bank"]'
+        raise MalformedError(f"{name}: is not JSON, which a map or a list must be, such as {example}") from None
     configure(settings.log_level, settings.log_format)
     asyncio.run(run(settings))
 
@@ -167,7 +190,7 @@ def get(
             if policies:
                 _out.print(overview(policies, runs, namespaced=all_namespaces, now=time.time()))
             else:
-                print(f"no PerformancePolicy in {'any namespace' if all_namespaces else f'namespace {namespace}'}")
+                say(f"no PerformancePolicy in {'any namespace' if all_namespaces else f'namespace {namespace}'}")
             if not watch:
                 return
             await asyncio.sleep(2.0)
@@ -199,11 +222,11 @@ def pause(
     """Change nothing more under a policy, or under all; a trial under way is still ended."""
     if everything:
         _alone(policy, "--all")
-        print(_with_kube(kubeconfig, lambda kube: pause_all(kube, switch_namespace, reason)))
+        say(_with_kube(kubeconfig, lambda kube: pause_all(kube, switch_namespace, reason)))
         return
     name = _named(policy, "--all")
     _with_resources(kubeconfig, lambda resources: _set_paused(resources, namespace, name, paused=True))
-    print(f"{name} is paused; trimtab resume {name} -n {namespace} to go on")
+    say(f"{name} is paused; trimtab resume {name} -n {namespace} to go on")
 
 
 @app.command()
@@ -218,13 +241,11 @@ def resume(
     """Go on after a pause, after a person's own change was held to, or after too many trials failed."""
     if everything or fleet:
         _alone(policy, "--all or --fleet")
-        print(
-            _with_kube(kubeconfig, lambda kube: resume_all(kube, switch_namespace, everything=everything, fleet=fleet))
-        )
+        say(_with_kube(kubeconfig, lambda kube: resume_all(kube, switch_namespace, everything=everything, fleet=fleet)))
         return
     name = _named(policy, "--all or --fleet")
     _with_resources(kubeconfig, lambda resources: _set_paused(resources, namespace, name, paused=False))
-    print(f"{name} goes on")
+    say(f"{name} goes on")
 
 
 @app.command()
@@ -237,7 +258,7 @@ def release(
 ) -> None:
     """Let runs go that are being deleted while no operator is there to undo them; workloads are left as they are."""
     for line in _with_resources(kubeconfig, lambda resources: release_runs(resources, namespace, run)):
-        print(line)
+        say(line)
 
 
 @app.command()
@@ -253,7 +274,7 @@ def approve(run: RunName, namespace: Namespace = "default", kubeconfig: Kubeconf
         await resources.patch_run_spec(found, {"approval": {"planHash": plan.hash}})
         return plan.reason
 
-    print(f"approved: {_with_resources(kubeconfig, act)}")
+    say(f"approved: {_with_resources(kubeconfig, act)}")
 
 
 @app.command()
@@ -270,7 +291,7 @@ def abort(run: RunName, namespace: Namespace = "default", kubeconfig: Kubeconfig
         await resources.patch_run_spec(found, {"cancelled": True})
 
     _with_resources(kubeconfig, act)
-    print(f"{run} is being aborted")
+    say(f"{run} is being aborted")
 
 
 @app.command()
@@ -283,7 +304,7 @@ def undo(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Kubec
         await resources.patch_run_spec(last, {"cancelled": True})
         return f"run {last.name} is being undone: {last.status.summary.change}"
 
-    print(_with_resources(kubeconfig, act))
+    say(_with_resources(kubeconfig, act))
 
 
 def _instead_of_approval(run: Run) -> str:

@@ -7,6 +7,8 @@ import sys
 
 import structlog
 
+from trimtab.domain.printable import printable
+
 
 def configure(level: str, form: str) -> None:
     """Send our logs and the libraries' through one set of processors to standard error."""
@@ -16,10 +18,10 @@ def configure(level: str, form: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()]
+        if form == "json"  # which writes all beyond ASCII and all that steers a terminal as \\u001b
+        else [_make_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     structlog.configure(
         processors=[
@@ -35,7 +37,7 @@ def configure(level: str, form: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
@@ -43,3 +45,11 @@ def configure(level: str, form: str) -> None:
     root.setLevel(level)
     for noisy in ("kopf", "urllib3", "asyncio", "aiohttp", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _make_printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """No text of a cluster steers the terminal that shows the log."""
+    for name, value in event.items():
+        if not isinstance(value, bool | int | float | None):
+            event[name] = printable(value if isinstance(value, str) else repr(value))
+    return event

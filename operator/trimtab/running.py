@@ -37,7 +37,7 @@ async def run(settings: Settings) -> None:
             "operator started",
             policies=len(running.world.policies),
             namespaces=list(settings.namespaces) or "all",
-            prometheus=settings.prometheus_url,
+            prometheus=settings.prometheus.url,
             switch=f"{settings.switch_in}/{SWITCH}",
             store=settings.store_url if settings.store_url == NO_STORE else shown(settings.store_url),
         )

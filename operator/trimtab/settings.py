@@ -9,6 +9,8 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from trimtab.adapters.credentials import check_headers, read_address
+from trimtab.adapters.prometheus_connection import PrometheusSettings
 from trimtab.adapters.store_engine import check_url
 from trimtab.adapters.switch import SWITCH_NAMESPACE
 from trimtab.domain.lease import LeaseTiming
@@ -39,11 +41,17 @@ def own_namespace() -> str:
 class Settings(BaseSettings):
     """Everything that is the operator's and not a policy's."""
 
-    model_config = SettingsConfigDict(env_prefix="TRIMTAB_", frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TRIMTAB_",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+    )
 
-    prometheus_url: str
-    """Address of anything that speaks the Prometheus API."""
-    prometheus_headers: dict[str, str] = Field(default_factory=dict)
+    prometheus_url: str = Field(repr=False)
+    """Address of anything that speaks the Prometheus API; a user and a password in it are told to nobody else."""
+    prometheus_headers: dict[str, str] = Field(default_factory=dict, repr=False)
     """Headers for every query, such as a tenant's X-Scope-OrgID."""
     prometheus_bearer_token_file: Path | None = None
     """File with a bearer token for Prometheus; read anew when it changes."""
@@ -69,7 +77,7 @@ class Settings(BaseSettings):
     """Port of /healthz; 0 for none."""
     workers: int = Field(1, ge=0, le=64)
     """Processes for the analysis; 0 runs it in the operator's own."""
-    store_url: str = Field(default_factory=default_store_url)
+    store_url: str = Field(default_factory=default_store_url, repr=False)
     """SQLAlchemy URL of the analytics store; none keeps everything in memory."""
     store_interval_seconds: float = Field(60.0, gt=0)
     """Samples are stored at most so often."""
@@ -96,6 +104,18 @@ class Settings(BaseSettings):
     """json or console."""
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """Least severity that is logged."""
+
+    @field_validator("prometheus_url")
+    @classmethod
+    def _reachable(cls, url: str) -> str:
+        read_address(url, "TRIMTAB_PROMETHEUS_URL")
+        return url
+
+    @field_validator("prometheus_headers")
+    @classmethod
+    def _sendable(cls, headers: dict[str, str]) -> dict[str, str]:
+        check_headers(headers, "TRIMTAB_PROMETHEUS_HEADERS")
+        return headers
 
     @field_validator("store_url")
     @classmethod
@@ -126,9 +146,22 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _paces(self) -> Self:
+    def _fitting(self) -> Self:
         assert self.lease_timing, "raises ValueError where the paces do not fit each other"
+        assert self.prometheus, "raises ValueError where two logins are given"
         return self
+
+    @property
+    def prometheus(self) -> PrometheusSettings:
+        """How Prometheus is asked. Raises CredentialError where two logins are given."""
+        return PrometheusSettings(
+            url=self.prometheus_url,
+            headers=self.prometheus_headers,
+            bearer_token_file=self.prometheus_bearer_token_file,
+            ca_file=self.prometheus_ca_file,
+            timeout_seconds=self.prometheus_timeout_seconds,
+            max_answer_bytes=int(self.prometheus_max_answer),
+        )
 
     @property
     def lease_timing(self) -> LeaseTiming:

@@ -14,7 +14,6 @@ from trimtab.adapters.limits import Limits
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.pods import Pods
 from trimtab.adapters.prometheus import PrometheusSource
-from trimtab.adapters.prometheus_connection import PrometheusSettings
 from trimtab.adapters.resources import Resources
 from trimtab.adapters.store import Store
 from trimtab.adapters.store_telemetry import StoreTelemetry
@@ -101,16 +100,7 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
     """An operator with its connections; they are closed at the end. Raises KubeError without a usable kubeconfig."""
     telemetry = Telemetry()
     workers = Workers(settings.workers)
-    source = PrometheusSource(
-        PrometheusSettings(
-            url=settings.prometheus_url,
-            headers=settings.prometheus_headers,
-            bearer_token_file=settings.prometheus_bearer_token_file,
-            ca_file=settings.prometheus_ca_file,
-            timeout_seconds=settings.prometheus_timeout_seconds,
-            max_answer_bytes=int(settings.prometheus_max_answer),
-        )
-    )
+    source = PrometheusSource(settings.prometheus)
     most = int(settings.kubernetes_max_answer)
     world, switch = World(), Switch(settings.switch_in)
     keeper = LeaseKeeper(

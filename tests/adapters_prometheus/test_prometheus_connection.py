@@ -71,6 +71,55 @@ def test_secrets_are_not_shown() -> None:
     assert "hidden" not in outcome.message
 
 
+ECHOES = {
+    "an error of the API": lambda said: (400, json.dumps({"errorType": "bad_data", "error": said}).encode()),
+    "a page of a proxy": lambda said: (502, f"<html>{said}</html>".encode()),
+    "an answer that is none": lambda said: (200, said.encode()),
+    "half an answer": lambda said: (200, ("x" * 280 + said).encode()),
+    "a warning": lambda said: (200, EMPTY[:-1] + b', "warnings": ' + json.dumps([said]).encode() + b"}"),
+}
+
+
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+def test_a_server_that_repeats_what_was_sent_tells_no_secret(
+    echo: Callable[[str], tuple[int, bytes]], tmp_path: Path
+) -> None:
+    secret = "canary/" + "s" * 20 + '"ä'
+    token = tmp_path / "token"
+    token.write_text("canary-" + "t" * 20 + "\n")
+    logins: list[dict[str, Any]] = [
+        {"username": "ann", "password": secret},
+        {"headers": {"Authorization": f"Custom {secret}"}},
+        {"bearer_token_file": token},
+    ]
+    for login in logins:
+        said: list[str] = []
+
+        def repeat(_form: dict[str, str], said: list[str] = said) -> tuple[int, bytes, float]:
+            said.append(server.headers[-1]["Authorization"])
+            return (*echo(f"you sent {said[-1]} with {secret}"), 0.0)
+
+        with serving(repeat) as server:
+            outcome = asked(server.url, retries=0, **login)
+        told = outcome.message if isinstance(outcome, QueryFailed) else outcome.partial
+        assert said
+        assert told
+        sent = said[-1].rpartition(" ")[2]
+        hidden = {sent, *((secret,) if "bearer_token_file" not in login else ())}
+        for one in hidden:
+            assert not any(one[start : start + 8] in told for start in range(len(one) - 8)), told
+
+
+def test_a_token_that_is_none_is_not_shown(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(b"canary\r\nX-Evil: 1")
+    with serving(always()) as server:
+        outcome = asked(server.url, bearer_token_file=token)
+    assert server.headers == []
+    assert isinstance(outcome, QueryFailed)
+    assert outcome.message == f"bearer token file {token} has a newline at character 7 of 17"
+
+
 def test_a_token_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
     with serving(always()) as server:
         outcome = asked(server.url, bearer_token_file=tmp_path / "none")
@@ -84,9 +133,8 @@ def test_a_token_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
     [
         ("http://127.0.0.1:1", "Prometheus at 127.0.0.1:1 cannot be reached: "),
         ("http://no-such-host.invalid", "Prometheus at no-such-host.invalid cannot be reached: "),
-        ("prometheus:9090", "Prometheus at prometheus:9090: "),
     ],
-    ids=["nothing listens", "no such host", "not a URL"],
+    ids=["nothing listens", "no such host"],
 )
 def test_no_server(url: str, message: str) -> None:
     outcome = asked(url, retries=0)

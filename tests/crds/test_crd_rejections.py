@@ -107,6 +107,14 @@ POLICY = [
     ("price with its currency", "cost.memoryGiBHour", "$0.01", "memoryGiBHour must be a quantity from 0 to 10000"),
     ("price beyond any", "cost.cpuCoreHour", "1E30", "cpuCoreHour must be a quantity from 0 to 10000"),
     ("no currency", "cost.currency", "", "spec.cost.currency"),
+    # what would steer the terminal that shows it
+    ("escape in a currency", "cost.currency", "U\x1bSD", "spec.cost.currency"),
+    ("escape in a unit", "metrics.load.unit", "req\x1b[31m", "spec.metrics.load.unit"),
+    ("newline in a unit", "metrics.load.unit", "req\nuests", "spec.metrics.load.unit"),
+    ("C1 control in a unit", "metrics.load.unit", "req\x9b31m", "spec.metrics.load.unit"),
+    ("mark of direction in a unit", "metrics.load.unit", "req\u202es", "spec.metrics.load.unit"),
+    ("separator of lines in a unit", "metrics.load.unit", "req\u2028s", "spec.metrics.load.unit"),
+    ("escape in a time zone", "analysis.timeZone", "Europe/\x1bBerlin", "spec.analysis.timeZone"),
 ]  # fmt: skip
 
 RUN = [
@@ -114,6 +122,8 @@ RUN = [
     ("policy in another namespace", "policyRef.namespace", "shop", 'unknown field "spec.policyRef.namespace"'),
     ("unknown trigger", "trigger", "Whim", "spec.trigger: Unsupported value"),
     ("empty approval", "approval", {}, "spec.approval.planHash: Required value"),
+    ("escape in a plan's hash", "approval", {"planHash": "3f\x1b"}, "spec.approval.planHash"),
+    ("escape in a container", "changes.0.container", "app\x1b", "spec.changes[0].container"),
     ("unknown path", "changes.0.path", "spec.paused", "spec.changes[0].path: Unsupported value"),
     ("no value", "changes.0.to", ABSENT, "spec.changes[0].to: Required value"),
     ("value of no quantity", "changes.0.to", "four", "to must be a quantity"),

@@ -12,6 +12,7 @@ from trimtab.adapters.kube import KubeClient, KubeError
 from trimtab.domain.naming import shortened
 from trimtab.domain.objects import Policy, Run
 from trimtab.domain.policy import GROUP, VERSION
+from trimtab.domain.printable import printable
 from trimtab.domain.status_types import format_time
 
 _LIMIT = 4096
@@ -75,7 +76,7 @@ class Events:
             },
             "type": kind,
             "reason": reason,
-            "message": message[:1024],
+            "message": printable(message)[:1024],
             "source": {"component": "trimtab"},
             "firstTimestamp": format_time(now),
             "lastTimestamp": format_time(now),

@@ -161,6 +161,9 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError, aio_client.ApiException) as error:
             text = f"{method} {path}: API server not reached: {error or type(error).__name__}"
             raise KubeError(0, "Unreachable", text) from error
+        except ValueError as error:  # its own text may show what could not be sent
+            text = f"{method} {path}: cannot be sent: check server and token of the kubeconfig for control characters"
+            raise KubeError(0, "Unreachable", text) from error
         finally:
             _LAST_CHECK.reset(token)
         if 200 <= answer.status < 300:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +24,15 @@ from urllib3.exceptions import ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util.retry import Retry
 
+from trimtab.adapters.credentials import (
+    CredentialError,
+    Redactor,
+    check_header,
+    check_headers,
+    check_token,
+    read_address,
+    read_token,
+)
 from trimtab.adapters.prometheus_wire import (
     FailureKind,
     QueryFailed,
@@ -46,7 +55,7 @@ class PrometheusSettings:
     """Where Prometheus is and how it is asked."""
 
     url: str
-    """Base URL: what stands before ``/api/v1``."""
+    """Base URL: what stands before ``/api/v1``. A user and a password in it are taken out of it."""
     username: str = ""
     password: str = field(default="", repr=False)
     bearer_token: str = field(default="", repr=False)
@@ -84,6 +93,20 @@ class PrometheusSettings:
     count_samples: bool = False
     """Ask how many samples each query loads."""
 
+    def __post_init__(self) -> None:
+        """Raises CredentialError, which shows no secret, for what cannot be sent."""
+        address = read_address(self.url, "the URL of Prometheus")
+        object.__setattr__(self, "url", address.url)
+        if address.username or address.password:
+            if self.username or self.bearer_token or self.bearer_token_file is not None:
+                raise CredentialError("the URL of Prometheus: has a user, and there is another login beside it")
+            object.__setattr__(self, "username", address.username)
+            object.__setattr__(self, "password", address.password)
+        check_headers(self.headers, "headers for Prometheus")
+        check_header(_TENANT_HEADER, self.tenant, "tenant of Prometheus")
+        if self.bearer_token:
+            object.__setattr__(self, "bearer_token", check_token(self.bearer_token, "bearer token"))
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -102,10 +125,13 @@ class Connection:
     def __init__(self, settings: PrometheusSettings, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._monotonic = monotonic
-        self._client = _client(settings)
+        sent = (part for value in settings.headers.values() for part in (value, value.rpartition(" ")[2]))
+        self._hidden = Redactor((*sent, settings.bearer_token))
+        self._hidden.add_login(settings.username, settings.password)
+        self._client = _client(settings, self._hidden)
         self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
         self._large_and_slow = threading.BoundedSemaphore(_LARGE_AND_SLOW_AT_ONCE)
-        self._host = urlsplit(settings.url).netloc.rpartition("@")[2] or settings.url
+        self._host = urlsplit(settings.url).netloc
 
     def close(self) -> None:
         """Closes what is open."""
@@ -127,7 +153,11 @@ class Connection:
         if self._settings.count_samples:
             form["stats"] = "true"
         with _Room(self._large_and_slow if slow else self._large) as room:
-            return self._read(form, room, start, end, step_seconds)
+            received = self._read(form, room, start, end, step_seconds)
+        outcome = received.outcome
+        if isinstance(outcome, QueryFailed):  # what a server or a library says may repeat what was sent
+            return replace(received, outcome=replace(outcome, message=self._hidden.text(outcome.message)))
+        return replace(received, outcome=replace(outcome, partial=self._hidden.text(outcome.partial)))
 
     def _read(self, form: Mapping[str, str], room: _Room, start: float, end: float, step_seconds: float) -> Received:
         """The outcome of one query; the room of a large answer is held until it is parsed."""
@@ -140,11 +170,15 @@ class Connection:
             )
         except (requests.Timeout, TimeoutError, requests.ConnectionError, ChunkedEncodingError) as error:
             return self._not_received(error)
+        except CredentialError as error:
+            return Received(QueryFailed(FailureKind.UNREACHABLE, str(error)))
         except (requests.RequestException, OSError) as error:
             return Received(QueryFailed(FailureKind.UNREACHABLE, f"Prometheus at {self._host}: {_innermost(error)}"))
         if status != 200:
-            return Received(parse_failure(status, body), len(body))
+            return Received(parse_failure(status, self._hidden.raw(body)), len(body))
         answer = parse_answer(body)
+        if isinstance(answer, QueryFailed):  # it shows the beginning, where half a secret would go unnoticed
+            return Received(parse_answer(self._hidden.raw(body)), len(body))
         if isinstance(answer, RangeAnswer):
             return Received(misplaced(answer, start, end, step_seconds) or answer, len(body))
         return Received(answer, len(body))
@@ -238,12 +272,14 @@ class _Retry(Retry):
 
 
 class _Bearer(AuthBase):
-    def __init__(self, token: str | Path) -> None:
+    def __init__(self, token: str | Path, hidden: Redactor) -> None:
         self._token = token
+        self._hidden = hidden
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Adds the token; raises OSError when its file cannot be read."""
-        token = self._token if isinstance(self._token, str) else self._token.read_text().strip()
+        """Adds the token; raises OSError when its file cannot be read, CredentialError when it holds none."""
+        token = self._token if isinstance(self._token, str) else read_token(self._token)
+        self._hidden.add(token)
         request.headers["Authorization"] = f"Bearer {token}"
         return request
 
@@ -268,16 +304,16 @@ class _Client(PrometheusConnect):  # type: ignore[misc]  # the library ships no 
         return response
 
 
-def _client(settings: PrometheusSettings) -> _Client:
+def _client(settings: PrometheusSettings, hidden: Redactor) -> _Client:
     headers = dict(settings.headers)
     if settings.tenant:
         headers[_TENANT_HEADER] = settings.tenant
     token = settings.bearer_token or settings.bearer_token_file
     auth: AuthBase | None = None
     if token:
-        auth = _Bearer(token)
-    elif settings.username:
-        auth = HTTPBasicAuth(settings.username, settings.password)
+        auth = _Bearer(token, hidden)
+    elif settings.username or settings.password:
+        auth = HTTPBasicAuth(settings.username.encode(), settings.password.encode())
     session = requests.Session()
     session.verify = str(settings.ca_file) if settings.ca_file is not None else not settings.insecure_skip_verify
     if settings.client_certificate is not None:

@@ -24,6 +24,7 @@ from trimtab.adapters.store_engine import (
     identity,
     is_damage,
     open_engine,
+    redactor,
     set_aside,
     shown,
     size_bytes,
@@ -128,7 +129,7 @@ class Store:
                 return self._transaction(job)
         except (SQLAlchemyError, sqlite3.Error, OSError, NewerSchemaError) as error:
             self._dispose()
-            raise StoreError(_reason(error)) from error
+            raise StoreError(redactor(self._url).text(_reason(error))) from error
 
     def _transaction(self, job: Callable[[Connection], _T]) -> _T:
         vanished = self._engine is not None and identity(self._file) != self._identity

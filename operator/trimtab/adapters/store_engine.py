@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from trimtab.adapters.credentials import Redactor
+
 VERSION_TABLE: Final = "trimtab_schema_version"
 _BUSY_SECONDS: Final = 5.0
 _LARGEST_WAL_BYTES: Final = 64 * 2**20
@@ -27,15 +29,32 @@ class NewerSchemaError(Exception):
 
 def check_url(url: str) -> None:
     """Raise ValueError when nothing could ever be opened at ``url``: not a URL, or no driver for it is installed."""
+    remedy = "write it as sqlite:////var/lib/trimtab/trimtab.db, or none"
     try:
-        create_engine(url).dispose()
-    except (SQLAlchemyError, ImportError) as error:
-        raise ValueError(f"{error}; write it as sqlite:////var/lib/trimtab/trimtab.db, or none") from error
+        made = make_url(url)
+    except (SQLAlchemyError, ValueError) as error:  # of a number that is none, it shows what may be half a password
+        raise ValueError(f"it is no URL; {remedy}") from error
+    try:
+        create_engine(made).dispose()
+    except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
+        reason = redactor(url).text(str(error).partition("\n")[0])
+        raise ValueError(f"{reason}; {remedy}") from error
 
 
 def shown(url: str) -> str:
-    """The URL without its password."""
-    return make_url(url).render_as_string(hide_password=True)
+    """The URL without its password, and without what stands behind a ``?``, where one may be too.
+
+    >>> shown("postgresql://me:secret@db/trimtab?sslpassword=secret")
+    'postgresql://me:***@db/trimtab'
+    """
+    return make_url(url).set(query={}).render_as_string(hide_password=True)
+
+
+def redactor(url: str) -> Redactor:
+    """Hides what is secret in a URL wherever a driver repeats it."""
+    made = make_url(url)
+    named = [value for name, value in made.query.items() if "pass" in name.lower() and isinstance(value, str)]
+    return Redactor([made.password or "", *named])
 
 
 def file_of(url: str) -> Path | None:

@@ -15,6 +15,7 @@ import typer
 from trimtab.commands.progress import counting
 from trimtab.commands.shell import fail, moment, seconds
 from trimtab.domain.choices import Sensitivity
+from trimtab.reporting.printing import complain, remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,20 +105,25 @@ def analyze(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # many small problems: threads get in each other's way
     from pydantic import ValidationError
 
+    from trimtab.adapters.credentials import CredentialError
     from trimtab.adapters.prometheus_connection import PrometheusSettings
     from trimtab.domain.objects import explain_invalid
     from trimtab.survey.gathering import NothingFound
     from trimtab.survey.options import SurveyOptions
 
-    settings = PrometheusSettings(
-        url=_url(prometheus_url),
-        headers=dict(_pair(text, ":", "--header") for text in header or ()),
-        bearer_token_file=bearer_token_file,
-        ca_file=ca_file,
-        matchers=tuple(_pair(text, "=", "--label") for text in label or ()),
-        timeout_seconds=seconds(timeout, "--timeout"),
-        round_seconds=60.0 * seconds(timeout, "--timeout"),
-    )
+    try:
+        settings = PrometheusSettings(
+            url=prometheus_url,
+            headers=dict(_pair(text, ":", "--header", secret=True) for text in header or ()),
+            bearer_token_file=bearer_token_file,
+            ca_file=ca_file,
+            matchers=tuple(_pair(text, "=", "--label") for text in label or ()),
+            timeout_seconds=seconds(timeout, "--timeout"),
+            round_seconds=60.0 * seconds(timeout, "--timeout"),
+        )
+    except CredentialError as error:
+        complain(str(error))
+        raise typer.Exit(2) from error
     options = SurveyOptions(
         namespaces=tuple(namespace or ()),
         selectors=tuple(selector or ()),
@@ -162,10 +168,9 @@ def _teller(tell: Callable[[int, int], None]) -> Callable[[Progress], None]:
     def told(progress: Progress) -> None:
         tell(progress.done, progress.workloads)
         if not sys.stderr.isatty():
-            print(
+            remark(
                 f"{progress.done} of {progress.workloads} workloads, {progress.requests} queries,"
-                f" {progress.seconds:.1f} s",
-                file=sys.stderr,
+                f" {progress.seconds:.1f} s"
             )
 
     return told
@@ -183,10 +188,16 @@ def _write(report: AnalysisReport, output_format: Format, output: Path | None) -
         output.write_text(_text(report, output_format), encoding="utf-8")
     except OSError as error:
         fail(f"{output}: {error.strerror or error}")
-    print(f"{output}: {report.totals.workloads} workloads", file=sys.stderr)
+    remark(f"{output}: {report.totals.workloads} workloads")
 
 
 def _text(report: AnalysisReport, output_format: Format) -> str:
+    from trimtab.domain.printable import printable
+
+    return printable(_formatted(report, output_format))
+
+
+def _formatted(report: AnalysisReport, output_format: Format) -> str:
     from trimtab.reporting import analysis_formats, analysis_html, analysis_table
 
     match output_format:
@@ -206,15 +217,16 @@ def _text(report: AnalysisReport, output_format: Format) -> str:
 
 def _show(report: AnalysisReport) -> None:
     """The table: cut to the terminal and paged where it is longer, or whole where it is piped on."""
-    from rich.console import Console, Group
+    from rich.console import Group
 
     from trimtab.commands.shell import show
     from trimtab.reporting.analysis_table import lines
+    from trimtab.reporting.printing import SafeConsole
 
     if not sys.stdout.isatty():
         show(lines(report, None))
         return
-    console = Console()
+    console = SafeConsole()
     table = list(lines(report, console.width))
     if len(table) < console.height:
         console.print(Group(*table))
@@ -224,14 +236,9 @@ def _show(report: AnalysisReport) -> None:
         console.print(Group(*table))
 
 
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise typer.BadParameter(f"{text!r} must begin with http:// or https://", param_hint="--prometheus-url")
-    return text
-
-
-def _pair(text: str, mark: str, option: str) -> tuple[str, str]:
+def _pair(text: str, mark: str, option: str, *, secret: bool = False) -> tuple[str, str]:
     name, found, value = text.partition(mark)
     if not found or not name.strip():
-        raise typer.BadParameter(f"{text!r} must be written name{mark}value", param_hint=option)
+        given = "what was given" if secret else repr(text)
+        raise typer.BadParameter(f"{given} must be written name{mark}value", param_hint=option)
     return name.strip(), value.strip()

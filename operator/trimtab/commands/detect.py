@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trimtab.commands.shell import fail, name_of, page_width, read_series, show
 from trimtab.domain.choices import Sensitivity
+from trimtab.reporting.printing import remark, say
 
 if TYPE_CHECKING:
     from trimtab.domain.series import Series
@@ -45,13 +45,13 @@ def detect_file(
                 "compared": proof.compared,
                 "beginnings": proof.beginnings,
             }
-        print(json.dumps(record, allow_nan=False, ensure_ascii=False))
+        say(json.dumps(record, allow_nan=False, ensure_ascii=False))
     else:
         show(detection_page(told, name_of(file), page_width()))
     if proof is not None:
         if not proof.holds:
             fail(f"streaming: {proof.message}")
-        print(f"streaming: {proof.message}", file=sys.stderr)
+        remark(f"streaming: {proof.message}")
 
 
 def _proof(series: Series, sensitivity: Sensitivity) -> Proof:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trimtab.commands.shell import fail, name_of, page_width, read_series, seconds, show
 from trimtab.domain.choices import ForecastModel
+from trimtab.reporting.printing import remark, say
 
 if TYPE_CHECKING:
     from trimtab.domain.series import Series
@@ -45,12 +45,12 @@ def forecast_file(
     if isinstance(ahead, NoForecast):
         if not as_json:
             fail(f"no forecast: {ahead.reason}")
-        print(json.dumps({"model": None, "reason": ahead.reason}))
+        say(json.dumps({"model": None, "reason": ahead.reason}))
         raise typer.Exit(1)
     made = _origins(series, asked)
     judged = backtest(series, asked, made)
     if as_json:
-        print(json.dumps(forecast_record(ahead, judged, confidence), allow_nan=False, ensure_ascii=False))
+        say(json.dumps(forecast_record(ahead, judged, confidence), allow_nan=False, ensure_ascii=False))
     else:
         show(forecast_page(series, ahead, judged, confidence, name_of(file), page_width()))
     if streaming:
@@ -71,10 +71,10 @@ def _prove(series: Series, asked: Asked, made: list[Origin]) -> None:
     proof = prove_forecasts(series, asked, made)
     if not proof.holds:
         fail(f"streaming: {proof.message}")
-    print(f"streaming: {proof.message}", file=sys.stderr)
+    remark(f"streaming: {proof.message}")
 
 
 def _warn_of_negatives(series: Series) -> None:
     below = int((series.values < 0).sum())
     if below:
-        print(f"trimtab: {below} values are below 0, which no demand is; they count as missing", file=sys.stderr)
+        remark(f"trimtab: {below} values are below 0, which no demand is; they count as missing")

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from trimtab.domain.units import parse_duration
+from trimtab.reporting.printing import SafeConsole, complain
 
 if TYPE_CHECKING:
     from trimtab.adapters.csvseries import CsvSeries
@@ -29,7 +30,7 @@ class RefusedError(Exception):
 
 def fail(message: str) -> NoReturn:
     """End with one line and exit code 1."""
-    print(f"trimtab: {message}", file=sys.stderr)
+    complain(message)
     raise typer.Exit(1)
 
 
@@ -86,7 +87,7 @@ def page_width() -> int:
 def show(lines: Iterable[Text]) -> None:
     """Print lines of text; long ones wrap on a terminal, and stay whole where the output is piped on."""
     on_terminal = sys.stdout.isatty()
-    console = Console(width=None if on_terminal else _WHOLE)
+    console = SafeConsole(width=None if on_terminal else _WHOLE)
     for line in lines:
         console.print(line, soft_wrap=not on_terminal)
 

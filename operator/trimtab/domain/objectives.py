@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from trimtab.domain.choices import OnNoTraffic, TargetKind
+from trimtab.domain.printable import PRINTABLE
 from trimtab.domain.rules import Rule, SpecModel
 from trimtab.domain.series import FloatArray
 from trimtab.domain.units import Duration, Quantity
@@ -62,7 +63,7 @@ class MetricQuery(SpecModel):
     """PromQL. $namespace, $target, $pods, $container and $window are filled in, escaped."""
     target_label: str | None = Field(None, max_length=128, pattern=_LABEL)
     """Label that query matches with $target: lets one grouped query serve all policies that share it."""
-    unit: str = Field("", max_length=32)
+    unit: str = Field("", max_length=32, pattern=PRINTABLE)
     """Unit shown with the values, such as requests/s."""
 
 

@@ -19,6 +19,7 @@ from trimtab.domain.choices import (
     StrategyName,
 )
 from trimtab.domain.objectives import Metrics, Objective, TargetRef
+from trimtab.domain.printable import PRINTABLE
 from trimtab.domain.rules import Rule, SpecModel, list_map, of_durations
 from trimtab.domain.scaling import Horizontal, Vertical
 from trimtab.domain.time_zones import TIME_ZONE_FORM, is_zone
@@ -54,7 +55,7 @@ class Analysis(SpecModel):
     sensitivity: Sensitivity = Sensitivity.MEDIUM
     """How readily an anomaly is called: about one false alarm a signal in a month (Low), a week (Medium) or a day
     (High)."""
-    time_zone: str = Field("UTC", min_length=1, max_length=64)
+    time_zone: str = Field("UTC", min_length=1, max_length=64, pattern=PRINTABLE)
     """Time zone by whose clocks people work, as its IANA name such as Europe/Berlin. Hours, weekdays and months in
     patterns and advice are those of this zone."""
 
@@ -142,7 +143,7 @@ class Cost(SpecModel):
     """Price of one requested core for an hour."""
     memory_gi_b_hour: Quantity = Field("0.004237", validate_default=True, ge=0, le=10_000, alias="memoryGiBHour")
     """Price of one requested GiB for an hour."""
-    currency: str = Field("USD", min_length=1, max_length=8)
+    currency: str = Field("USD", min_length=1, max_length=8, pattern=PRINTABLE)
     """Currency shown with costs."""
 
 

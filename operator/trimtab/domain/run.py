@@ -9,6 +9,7 @@ from pydantic import Field
 
 from trimtab.domain.choices import StrategyName
 from trimtab.domain.objectives import THRESHOLD_RULE
+from trimtab.domain.printable import PRINTABLE
 from trimtab.domain.rules import Rule, SpecModel, list_map, of_quantities
 from trimtab.domain.scaling import LEAST_BYTES, LEAST_CORES, MOST_BYTES, MOST_CORES
 from trimtab.domain.units import Quantity
@@ -94,7 +95,7 @@ class PolicyRef(SpecModel):
 class Approval(SpecModel):
     """A person's yes to one plan."""
 
-    plan_hash: str = Field(min_length=1, max_length=64)
+    plan_hash: str = Field(min_length=1, max_length=64, pattern=PRINTABLE)
     """Hash of the plan that is approved; another plan waits again."""
 
 
@@ -151,7 +152,7 @@ class RequestedChange(SpecModel):
 
     path: ChangePath
     """Field to change."""
-    container: str = Field("", max_length=63)
+    container: str = Field("", max_length=63, pattern=PRINTABLE)
     """Container, for a path of resources; empty for the others."""
     to: Quantity
     """New value, such as 4, 250m or 512Mi."""

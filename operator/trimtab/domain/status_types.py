@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from trimtab.domain.printable import printable
+
 
 class StatusModel(BaseModel):
     """Base of what only the operator writes; unknown fields of a newer version are ignored."""
@@ -53,8 +55,15 @@ Time = Annotated[
 
 
 def _cut(limit: int) -> Callable[[Any], Any]:
-    """Cuts a longer text: a status is still told when a message is too long for it."""
-    return lambda text: text if not isinstance(text, str) or len(text) <= limit else text[: limit - 1] + "…"
+    """Cuts a longer text: a status is still told when a message is too long for it. None of it steers a terminal."""
+
+    def cut(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        shown = printable(text)
+        return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+    return cut
 
 
 Number = Annotated[str, BeforeValidator(_cut(32)), Field(max_length=32)]

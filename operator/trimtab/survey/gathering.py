@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import ValidationError
 
@@ -68,7 +67,7 @@ async def survey(
         return NothingFound(_unread(found))
     chosen = [workload for workload in found.workloads if options.selects(workload)]
     if not chosen:
-        return NothingFound(_none(found, options, shown_url(settings.url)))
+        return NothingFound(_none(found, options, settings.url))
     source = PrometheusSource(settings)
     started = time.monotonic()
     entries: list[WorkloadEntry] = []
@@ -81,7 +80,7 @@ async def survey(
     finally:
         await source.close()
     return AnalysisReport(
-        source=shown_url(settings.url),
+        source=settings.url,
         at=grid_floor(now, options.step),
         history_seconds=options.history_seconds,
         step_seconds=options.step,
@@ -148,16 +147,6 @@ def _find(settings: PrometheusSettings, options: SurveyOptions, now: float) -> D
         return discover(connection, math.floor(now), options.namespaces, settings.matchers)
     finally:
         connection.close()
-
-
-def shown_url(url: str) -> str:
-    """An address without user and password.
-
-    >>> shown_url("https://me:secret@prometheus:9090/x")
-    'https://prometheus:9090/x'
-    """
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _unread(failure: QueryFailed) -> str:
