@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from trimtab.domain.units import parse_duration
@@ -81,7 +80,7 @@ def name_of(file: str) -> str:
 
 def page_width() -> int:
     """Width of the terminal, or 80 columns."""
-    return Console().width if sys.stdout.isatty() else PAGE_WIDTH
+    return SafeConsole().width if sys.stdout.isatty() else PAGE_WIDTH
 
 
 def show(lines: Iterable[Text]) -> None:
