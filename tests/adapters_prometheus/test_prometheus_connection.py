@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.adapters_prometheus.prom_support import request, serving, spec
+from trimtab.adapters.json_answers import SHOWN_BYTES
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.prometheus_connection import Connection, PrometheusSettings
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, RangeAnswer
@@ -75,7 +76,7 @@ ECHOES = {
     "an error of the API": lambda said: (400, json.dumps({"errorType": "bad_data", "error": said}).encode()),
     "a page of a proxy": lambda said: (502, f"<html>{said}</html>".encode()),
     "an answer that is none": lambda said: (200, said.encode()),
-    "half an answer": lambda said: (200, ("x" * 280 + said).encode()),
+    "half an answer": lambda said: (200, ("x" * (SHOWN_BYTES - 30) + said).encode()),
     "a warning": lambda said: (200, EMPTY[:-1] + b', "warnings": ' + json.dumps([said]).encode() + b"}"),
 }
 
