@@ -7,12 +7,18 @@ matrix with a vector.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.domain.series import FloatArray
 
 MOST_MATRIX_WORK = 2**18
 MOST_VECTOR_WORK = 9_216
+ROUNDING = 1e-9
+"""Numbers that differ by less than this share of their size are alike: processors differ in their last digits, some of
+which are lost on the way, and no decision may hang on them."""
 
 
 def inner(left: FloatArray, right: FloatArray) -> FloatArray:
@@ -37,6 +43,45 @@ def weighted_sum(weights: FloatArray, rows: FloatArray) -> FloatArray:
     """
     total: FloatArray = np.einsum("p,pn->n", weights, rows)
     return total
+
+
+def first_largest(values: FloatArray, least: float = 0.0) -> int:
+    """Index of the first of ``values`` (n,), n >= 1, that is as large as the largest but for rounding, or for ``least``.
+
+    >>> first_largest(np.array([1.0, 5.0 - 1e-15, 5.0]))
+    1
+    """
+    largest = float(values.max())
+    return int(np.argmax(values >= largest - max(ROUNDING * abs(largest), least)))
+
+
+def first_smallest(values: FloatArray, least: float = 0.0) -> int:
+    """Index of the first of ``values`` (n,), n >= 1, that is as small as the smallest but for rounding or ``least``."""
+    return first_largest(-values, least)
+
+
+def rounded(values: FloatArray) -> FloatArray:
+    """``values`` (n,) to a millionth of the largest: alike on every processor, for searches that compare many sums.
+
+    >>> rounded(np.array([1.0, 1e-3 + 1e-16])).tolist() == [1.0, 1e-3]
+    True
+    """
+    largest = float(np.abs(values).max(initial=0.0))
+    grain = 10.0 ** (math.floor(math.log10(largest)) - 6) if largest > 0.0 else 1.0
+    return np.round(values / grain) * grain
+
+
+def levels_of(values: FloatArray, tolerance: float) -> NDArray[np.intp]:
+    """Number of the level that each of ``values`` (n,) is on, from 0 for the smallest: neighbours within ``tolerance``
+    share one.
+
+    >>> levels_of(np.array([0.3, 7.0, 0.1 + 0.2, -1.0]), 1e-12).tolist()
+    [1, 2, 1, 0]
+    """
+    order = np.argsort(values, kind="stable")
+    numbers = np.empty(values.size, dtype=np.intp)
+    numbers[order] = np.cumsum(np.diff(values[order], prepend=values[order[:1]]) > tolerance)
+    return numbers
 
 
 def line(place: FloatArray, heights: FloatArray) -> tuple[float, float]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from trimtab.analytics.folding import fold
 from trimtab.analytics.gaps import BoolArray, bridge
+from trimtab.analytics.level import MEAN_TO_SIGMA
 from trimtab.analytics.seasonality import SeasonFound
 from trimtab.domain.series import FloatArray, Series
 
@@ -22,8 +23,6 @@ MEMORY_SPREAD: Final = 1000
 """Samples over which spread and persistence are means."""
 CLIP: Final = 2.5
 """Deviations teach at most as if they were so many sigma."""
-MEAN_TO_SIGMA: Final = 1.2533
-"""A normal distribution's standard deviation over its mean absolute deviation."""
 LEAST_SHARE: Final = 2e-4
 """A sigma is at least this share of the largest value seen: what moves less is not worth telling."""
 MOST_PERSISTENCE: Final = 0.97

@@ -12,6 +12,8 @@ from trimtab.domain.series import FloatArray, Series
 
 MAD_TO_SIGMA = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
+MEAN_TO_SIGMA = 1.2533
+"""The same over its mean absolute deviation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trimtab.analytics.algebra import inner
-from trimtab.analytics.level import MAD_TO_SIGMA
+from trimtab.analytics.algebra import ROUNDING, first_largest, first_smallest, levels_of, rounded
+from trimtab.analytics.level import MAD_TO_SIGMA, MEAN_TO_SIGMA
 from trimtab.analytics.red_noise import RedNoise, red_noise
-from trimtab.analytics.whitening import Candidate, Frame, gains_of, left_by
+from trimtab.analytics.whitening import Candidate, Frame, gains_of, independent, left_by
 from trimtab.domain.series import FloatArray
 
 MOST_STEPS, MOST_BENDS = 14, 3
 _BEND_GRID = 48
 _SUGGESTED_GAIN = 8.0
 _LINE_GAIN = 4.0
+_NO_GAIN = 1e-6
+"""Variances of the noise that two gains must differ by: of changes that save nothing, rounding must not choose one."""
+_STILL = 1e-6
+"""Share of what a series moves in all that its noise is taken to be at the least: residuals are exact to fewer digits
+than the values, and what is left of them by rounding is no noise to measure changes by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +97,14 @@ def pieces(values: FloatArray, threshold: float, most: int) -> Pieces:
     """
     centre = float(np.median(values))
     calm = _without_spikes(values - centre, shortest(values.size))
-    floor = max(1e-9 * float(np.abs(values).max()), 1e-300)
+    floor = max(_STILL * float(np.abs(calm).max()), 1e-12 * float(np.abs(values).max()), 1e-300)
     wandering = _solved(calm, red_noise(calm), threshold, most, floor)
     first = _solved(calm, red_noise(calm, most_lag=1), threshold, most, floor)
     found = [wandering]
     if first.kept:
         line = _pieces(first, centre, with_gains=False).line(values.size) - centre
         found.append(_solved(calm, red_noise(calm - line), threshold, most, floor))
-    return _pieces(min(found, key=lambda one: one.cost), centre, with_gains=True)
+    return _pieces(found[first_smallest(np.array([one.cost for one in found]), _NO_GAIN)], centre, with_gains=True)
 
 
 def _solved(calm: FloatArray, noise: RedNoise, threshold: float, most: int, floor: float) -> _Solution:
@@ -141,8 +146,10 @@ def _without_spikes(values: FloatArray, gap: int) -> FloatArray:
 
     middle = median_filter(values, size=2 * (gap // 2) + 1, mode="nearest")
     off = np.abs(values - middle)
-    limit = 5.0 * MAD_TO_SIGMA * float(np.median(off))
-    return np.where(off > limit, middle, values) if limit > 0 else values
+    spread = MAD_TO_SIGMA * float(np.median(off))
+    if spread <= ROUNDING * float(np.abs(values).max()):
+        spread = MEAN_TO_SIGMA * float(off.mean())  # most samples equal their neighbours: their median says nothing
+    return np.where(off > 5.0 * spread, middle, values)
 
 
 def _bends(frame: Frame, answer: FloatArray, gap: int) -> list[Candidate]:
@@ -154,7 +161,7 @@ def _bends(frame: Frame, answer: FloatArray, gap: int) -> list[Candidate]:
     found: list[Candidate] = []
     for _ in range(MOST_BENDS):
         gains = gains_of(rows, fixed, answer)
-        best = int(np.argmax(gains))
+        best = first_largest(gains, _NO_GAIN)
         if gains[best] < _SUGGESTED_GAIN:
             break
         found.append(grid[best])
@@ -166,7 +173,8 @@ def _steps(left: FloatArray, gap: int) -> list[int]:
     """Where PELT would cut: cheaply at first, dearer until it is content with few cuts."""
     from ruptures.detection import KernelCPD
 
-    search = KernelCPD(kernel="linear", min_size=gap).fit(left[:, None])
+    # On a straight stretch many cuts cost alike: without their last digits it is always the same one that is taken.
+    search = KernelCPD(kernel="linear", min_size=gap).fit(rounded(left)[:, None])
     penalty = _SUGGESTED_GAIN
     while len(found := search.predict(pen=penalty)) > MOST_STEPS:
         penalty *= 1.5
@@ -199,7 +207,8 @@ def _fewest(
         left = left_by(np.concatenate([frame.base(sloped), frame.columns(changes)]), answer)
         return float((left**2).sum()) + threshold * len(changes) + _LINE_GAIN * sloped
 
-    return min((_needed(frame, answer, kept, threshold, most, early) for early in (False, True)), key=cost)
+    choices = [_needed(frame, answer, kept, threshold, most, early) for early in (False, True)]
+    return choices[first_smallest(np.array([cost(one) for one in choices]), _NO_GAIN)]
 
 
 def _needed(
@@ -210,12 +219,14 @@ def _needed(
     kept, sloped = list(kept), True
     while True:
         rows = np.concatenate([frame.base(sloped), frame.columns(kept)])
-        gram = inner(rows, rows)
-        gram[np.diag_indices_from(gram)] *= 1.0 + 1e-9
-        inverse = np.linalg.inv(gram)
-        gains = (inverse @ inner(rows, answer[None, :])[:, 0]) ** 2 / np.diag(inverse)
-        shares = gains[2 if sloped else 1 :] / threshold
-        weakest = int(np.argmin(shares)) if shares.size else -1
+        fixed = 2 if sloped else 1
+        needless = np.flatnonzero(~independent(rows)[fixed:])
+        if needless.size:
+            del kept[int(needless[0])]
+            continue
+        gains = _losses(rows, answer)
+        shares = gains[fixed:] / threshold
+        weakest = first_smallest(shares, _NO_GAIN) if shares.size else -1
         least = float(shares[weakest]) if shares.size else math.inf
         flat = sloped and gains[1] < _LINE_GAIN
         if flat and early and gains[1] / _LINE_GAIN <= least:
@@ -226,6 +237,17 @@ def _needed(
             sloped = False
         else:
             return kept, sloped
+
+
+def _losses(rows: FloatArray, answer: FloatArray) -> FloatArray:
+    """Squares that each of the independent ``rows`` (k, n) saves beside all of the others, shape (k,).
+
+    By QR: products of the rows with each other would lose half of the digits, and in a series without noise the rest.
+    """
+    basis, triangle = np.linalg.qr(rows.T)
+    inverse = np.linalg.inv(triangle)
+    losses: FloatArray = (inverse @ (basis.T @ answer)) ** 2 / (inverse**2).sum(axis=1)
+    return losses
 
 
 def _moved(
@@ -240,16 +262,20 @@ def _moved(
     ]
     others = [one for index, one in enumerate(kept) if index != place]
     gains = gains_of(frame.columns(around), np.concatenate([frame.base(sloped), frame.columns(others)]), answer)
-    best = int(np.argmax(gains))
+    best, stay = first_largest(gains, _NO_GAIN), here.index - around[0].index
+    if gains[stay] >= gains[best] - max(ROUNDING * float(gains[best]), _NO_GAIN):
+        best = stay
     near = np.flatnonzero(gains >= gains[best] - 4.0)
     return around[best], float(gains[best]), int(max(best - near[0], near[-1] - best))
 
 
 def _apart(frame: Frame, answer: FloatArray, kept: list[Candidate], sloped: bool, gap: int) -> list[Candidate]:
     """Of changes nearer than ``gap`` to each other the one that saves more."""
-    strength = {one: _moved(frame, answer, kept, place, sloped, gap)[1] for place, one in enumerate(kept)}
+    gains = np.array([_moved(frame, answer, kept, place, sloped, gap)[1] for place in range(len(kept))])
+    alike = max(ROUNDING * float(gains.max(initial=0.0)), _NO_GAIN)
     found: list[Candidate] = []
-    for one in sorted(strength, key=lambda one: -strength[one]):
+    for place in np.argsort(-levels_of(gains, alike), kind="stable"):
+        one = kept[place]
         if all(abs(one.index - other.index) >= gap for other in found):
             found.append(one)
     return found

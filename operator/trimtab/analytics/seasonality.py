@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimtab.analytics.algebra import line
+from trimtab.analytics.algebra import ROUNDING, line
 from trimtab.analytics.folding import Folded, fold, locking
 from trimtab.analytics.gaps import BoolArray, bridge
 from trimtab.analytics.spectrum import SHORTEST_STEPS, autocorrelation, candidates, hill_near, sharpen
@@ -125,7 +125,7 @@ def _exact(values: FloatArray, known: BoolArray, rough: _Candidate, step_seconds
     newest = slice(max(0, values.size - int(MOST_SEASONS_TO_SHARPEN * rough.period_steps)), None)
     period = sharpen(values[newest], known[newest], rough.period_steps)
     sharpened = _Candidate(period, fold(values, known, period))
-    best = sharpened if sharpened.folded.strength >= rough.folded.strength else rough
+    best = sharpened if sharpened.folded.strength >= rough.folded.strength - ROUNDING else rough
     return _by_the_clock(values, known, best, step_seconds)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimtab.analytics.algebra import inner, weighted_sum
+from trimtab.analytics.algebra import inner, rounded, weighted_sum
 from trimtab.analytics.gaps import BoolArray
 from trimtab.domain.series import FloatArray
 
@@ -43,11 +43,11 @@ def candidates(values: FloatArray, correlation: FloatArray) -> list[float]:
     peak = peak[(frequency[peak] >= 1.8 / size) & (frequency[peak] <= 1.0 / SHORTEST_STEPS + 0.5 / size)]
     found: list[float] = []
     for weighted in (power[peak], power[peak] * frequency[peak]):
-        found += (1.0 / frequency[peak[np.argsort(-weighted)[:PEAKS_EACH]]]).tolist()
+        found += (1.0 / frequency[peak[np.argsort(-rounded(weighted), kind="stable")[:PEAKS_EACH]]]).tolist()
     lags = correlation[: size // 2 + 2]
     hill = np.flatnonzero((lags[1:-1] > lags[:-2]) & (lags[1:-1] >= lags[2:]) & (lags[1:-1] > 0.1)) + 1
     hill = hill[hill >= SHORTEST_STEPS]
-    found += hill[np.argsort(-lags[hill])[:PEAKS_EACH]].astype(np.float64).tolist()
+    found += hill[np.argsort(-rounded(lags[hill]), kind="stable")[:PEAKS_EACH]].astype(np.float64).tolist()
     distinct: list[float] = []
     for period in found:
         if all(abs(period / other - 1.0) > 0.03 for other in distinct):

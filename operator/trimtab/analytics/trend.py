@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from trimtab.analytics.algebra import ROUNDING, levels_of
 from trimtab.analytics.blocks import row_medians
 from trimtab.analytics.folding import bins_of, fold, median_profile
 from trimtab.analytics.gaps import bridge, usable
@@ -81,16 +82,18 @@ def trend(
     first, second = np.triu_indices(heights.size, 1)
     slopes = np.sort((heights[second] - heights[first]) / (place[second] - place[first]))
     slope = float(np.median(slopes))
-    reach = _interval_ranks(heights - slope * place, confidence) / 2.0
+    tolerance = ROUNDING * float(np.nanmax(np.abs(recent.values[np.isfinite(recent.values)])))
+    reach = _interval_ranks(heights - slope * place, tolerance, confidence) / 2.0
     low, high = np.clip(
         [math.floor(slopes.size / 2.0 - reach), math.ceil(slopes.size / 2.0 + reach)], 0, slopes.size - 1
     )
     per_hour = 3600.0 / series.step_seconds
     lower, upper = float(slopes[low]) * per_hour, float(slopes[high]) * per_hour
     standing = abs(float(np.median(heights)))
+    standing = standing if standing > tolerance else 0.0
     change = abs(slope) * float(place[-1] - place[0])
     direction = Direction.STEADY
-    if change > 0 and change >= least_percent / 100.0 * standing and (lower > 0 or upper < 0):
+    if change > tolerance and change >= least_percent / 100.0 * standing and (lower > 0 or upper < 0):
         direction = Direction.RISING if lower > 0 else Direction.FALLING
     percent = 100.0 * slope * per_hour / standing if standing > 0 else 0.0
     return Trend(direction, slope * per_hour, lower, upper, percent if math.isfinite(percent) else 0.0)
@@ -128,13 +131,19 @@ def _blocks(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (np.flatnonzero(kept) * width).astype(np.float64), medians[kept]
 
 
-def _interval_ranks(residuals: FloatArray, confidence: float) -> float:
-    """Width of the interval in ranks of the pairwise slopes: quantile times the deviation of Kendall's S."""
+def _interval_ranks(residuals: FloatArray, tolerance: float, confidence: float) -> float:
+    """Width of the interval in ranks of the pairwise slopes: quantile times the deviation of Kendall's S.
+
+    Residuals within ``tolerance`` of each other share a rank.
+    """
     count = residuals.size
     variance = count * (count - 1) * (2 * count + 5) / 18.0
-    ranks = residuals.argsort().argsort() - (count - 1) / 2.0
-    correlation = float((ranks[1:] * ranks[:-1]).sum() / (ranks**2).sum())
-    if correlation > 1.645 / math.sqrt(count) and float(np.ptp(residuals)) > 0:
+    levels = levels_of(residuals, tolerance)
+    alike = np.bincount(levels)
+    ranks = (np.cumsum(alike) - (alike + 1) / 2.0)[levels] - (count - 1) / 2.0
+    power = float((ranks**2).sum())
+    correlation = float((ranks[1:] * ranks[:-1]).sum()) / power if power > 0 else 0.0
+    if correlation > 1.645 / math.sqrt(count):
         correlation = min(correlation + (1.0 + 4.0 * correlation) / count, 0.98)  # estimates run low by that much
         lag = np.arange(1, count)
         variance *= 1.0 + 2.0 * float(((1.0 - lag / count) * correlation**lag).sum())

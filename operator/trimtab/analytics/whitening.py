@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.analytics.algebra import inner
 from trimtab.analytics.red_noise import RedNoise
 from trimtab.domain.series import FloatArray
+
+_DEPENDENT = 1e-9
+"""Share of its squares below which what is left of a row beside others is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,18 @@ def left_by(rows: FloatArray, answer: FloatArray) -> FloatArray:
 
 
 def _basis(rows: FloatArray) -> FloatArray:
-    basis: FloatArray = np.linalg.qr(rows.T)[0]
+    """Orthonormal columns (n, m) that span ``rows`` (k, n), m <= k: what hangs on rows before it has no column."""
+    basis: FloatArray = np.linalg.qr(rows[independent(rows)].T)[0]
     return basis
+
+
+def independent(rows: FloatArray) -> NDArray[np.bool_]:
+    """Which of ``rows`` (k, n) are no sums of those before them, but for rounding, shape (k,).
+
+    A column for one of the others would point where the last digits happen to.
+    """
+    own = np.abs(np.diag(np.linalg.qr(rows.T, mode="r")))
+    return np.asarray(own**2 > _DEPENDENT * (rows**2).sum(axis=1), dtype=np.bool_)
 
 
 def gains_of(rows: FloatArray, fixed: FloatArray, answer: FloatArray) -> FloatArray:
@@ -83,7 +97,7 @@ def gains_of(rows: FloatArray, fixed: FloatArray, answer: FloatArray) -> FloatAr
     size = (own**2).sum(axis=1)
     before = (rows**2).sum(axis=1)
     saved = (own @ answer) ** 2
-    return np.where(size > 1e-9 * np.maximum(before, 1e-300), saved / np.maximum(size, 1e-300), 0.0)
+    return np.where(size > _DEPENDENT * np.maximum(before, 1e-300), saved / np.maximum(size, 1e-300), 0.0)
 
 
 def _filtered(rows: FloatArray, persistence: float, weight: float) -> FloatArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.analytics.algebra import inner, weighted_sum
+from trimtab.analytics.algebra import ROUNDING, inner, weighted_sum
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 
@@ -55,7 +55,7 @@ class Correction:
 def fit_correction(values: FloatArray, base: FloatArray, windows: Sequence[int]) -> Correction:
     """Learn from the errors of a ``base`` forecast (n,) of ``values`` (n,), both NaN where unknown.
 
-    Absolute and relative errors are both tried, and the kind that leaves less is kept. Weights are ridge estimates
+    Relative and absolute errors are both tried, and the kind that leaves less is kept. Weights are ridge estimates
     whose sum lies between 0 and 1: a correction fades with the lead as fast as it did in the past, and a level shift
     stays. Source: the heterogeneous autoregression of Corsi 2009, fitted directly for each lead.
     """
@@ -67,10 +67,10 @@ def fit_correction(values: FloatArray, base: FloatArray, windows: Sequence[int])
     for relative in (True, False) if mean > 0 else (False,):
         scale = _scale_of(base, mean) if relative else np.ones_like(base)
         errors = (values - base) / scale
-        sigma = _sigma(errors)
+        sigma = _sigma(errors, ROUNDING * (1.0 if relative else mean))
         errors = _despiked(errors, sigma)
         weights, left = _fit_leads(errors, np.where(known, scale, 0.0), spans, leads)
-        if best is None or left < best[0]:
+        if best is None or left < best[0] - ROUNDING * max(best[0], mean):
             best = left, Correction(spans, leads, weights, relative, mean, sigma)
     assert best is not None
     return best[1]
@@ -112,7 +112,8 @@ def _fit_leads(
         ridge = (10.0 * power / np.maximum(counts, 1.0))[enough, None, None] * np.eye(len(spans))
         solved = np.linalg.solve(grams[enough] + ridge, rights[enough, :, None])[:, :, 0]
         total = solved.sum(axis=1, keepdims=True)
-        weights[enough] = np.where(total > 0, solved / np.maximum(total, 1.0), 0.0)
+        # A hair more, so that no rounding lets the sum of a correction's weights exceed 1.
+        weights[enough] = np.where(total > ROUNDING, solved / np.maximum(total * (1.0 + ROUNDING), 1.0), 0.0)
         weights[~enough] = weights[np.flatnonzero(enough)[-1]] if enough[0] else 0.0
     left = 0.0
     for row, lead in enumerate(leads):
@@ -125,9 +126,11 @@ def _scale_of(base: FloatArray, mean: float) -> FloatArray:
     return np.maximum(base, SCALE_FLOOR * mean)
 
 
-def _sigma(errors: FloatArray) -> float:
+def _sigma(errors: FloatArray, rounding: float) -> float:
+    """Robust standard deviation, 0 where it is no more than ``rounding``: no error stands out of such a spread."""
     finite = errors[np.isfinite(errors)]
-    return MAD_TO_SIGMA * float(np.median(np.abs(finite - np.median(finite)))) if finite.size else 0.0
+    sigma = MAD_TO_SIGMA * float(np.median(np.abs(finite - np.median(finite)))) if finite.size else 0.0
+    return sigma if sigma > rounding else 0.0
 
 
 def _despiked(errors: FloatArray, sigma: float) -> FloatArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.analytics.algebra import inner
+from trimtab.analytics.algebra import first_smallest, inner
 from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.correction import IndexArray, by_lead, spaced, window_means
 from trimtab.forecasting.models import Fitted, Model, ModelName, clean, interpolated, span
@@ -186,7 +186,7 @@ def _least_absolute(terms: FloatArray, target: FloatArray, priors: FloatArray) -
     """Weights (p,) of ``terms`` (p, n) with the least absolute errors from ``target`` (n,), held near the best of
     ``priors`` (f, p).
     """
-    prior: FloatArray = priors[int(np.argmin(np.abs(target - priors @ terms).mean(axis=1)))]
+    prior: FloatArray = priors[first_smallest(np.abs(target - priors @ terms).mean(axis=1))]
     rest = target - prior @ terms
     power = float((terms**2).sum()) / len(terms)
     if not power > 0:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from trimtab.analytics.algebra import ROUNDING
 from trimtab.analytics.gaps import LONGEST_BRIDGE_STEPS
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray, Series
@@ -92,6 +93,12 @@ def clean(series: Series) -> FloatArray:
     if not np.isfinite(values).any():
         raise ValueError(f"no forecast from {len(series)} samples, none of which is a number")
     return values
+
+
+def nothing(values: FloatArray) -> float:
+    """Size of a mean error that is none, for a demand of ``values`` (n,), NaN where unknown: rounding makes such."""
+    known = values[np.isfinite(values)]
+    return ROUNDING * float(known.mean()) if known.size else 0.0
 
 
 @dataclass(frozen=True, slots=True)

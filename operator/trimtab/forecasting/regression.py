@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trimtab.analytics.algebra import inner, weighted_sum
+from trimtab.analytics.algebra import ROUNDING, first_smallest, inner, weighted_sum
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 from trimtab.forecasting.correction import SCALE_FLOOR
@@ -121,13 +121,13 @@ def robust_ridge(terms: FloatArray, roughness: FloatArray, heights: FloatArray, 
         weighted = terms * weight
         gram, right = inner(weighted, terms), inner(weighted, heights[None, :])[:, 0]
         if turn == 1:
-            penalty = _penalty(gram, right, float((weight * heights**2).sum()), roughness, count)
+            penalty = _penalty(terms, heights, weight, (gram, right), roughness)
         result = np.linalg.solve(gram + _ridge(penalty, roughness, count), right).astype(np.float64)
         fitted = weighted_sum(result, terms)
         scale = np.maximum(fitted, floor) if floor > 0 else np.ones(count)
         errors = (heights - fitted) / scale
         sigma = MAD_TO_SIGMA * float(np.median(np.abs(errors - np.median(errors))))
-        if not sigma > 0:
+        if sigma <= ROUNDING:
             break
         weight = np.minimum(1.0, HUBER_SIGMAS * sigma / np.maximum(np.abs(errors), 1e-300)) / scale**2
         weight = weight / weight.mean()
@@ -138,16 +138,24 @@ def _ridge(penalty: float, roughness: FloatArray, count: int) -> FloatArray:
     return np.diag(count * (penalty * roughness + LEAST_PENALTY))
 
 
-def _penalty(gram: FloatArray, right: FloatArray, total: float, roughness: FloatArray, count: int) -> float:
-    """The penalty with the least generalised cross-validation error; ``total`` is the weighted sum of squared
-    heights.
+def _penalty(
+    terms: FloatArray,
+    heights: FloatArray,
+    weight: FloatArray,
+    normal: tuple[FloatArray, FloatArray],
+    roughness: FloatArray,
+) -> float:
+    """The penalty with the least generalised cross-validation error, the least of those that err alike.
+
+    ``normal`` are the normal equations (p, p) and (p,) of ``terms`` (p, n) for ``heights`` (n,) under ``weight`` (n,).
     """
-    best, least = PENALTIES[0], np.inf
+    gram, right = normal
+    count, scores = heights.size, []
+    # Squares that are left are summed up and not told from products of sums, which cancel where the fit is good.
+    nothing = float((weight * (ROUNDING * heights) ** 2).sum())
     for penalty in PENALTIES:
         solved = np.linalg.solve(gram + _ridge(penalty, roughness, count), np.column_stack([right, gram]))
-        weights = solved[:, 0]
-        left = total - 2.0 * float(weights @ right) + float(weights @ gram @ weights)
-        score = max(left, 0.0) / max(1.0 - float(np.trace(solved[:, 1:])) / count, 0.05) ** 2
-        if score < least:
-            best, least = penalty, score
-    return best
+        left = float((weight * (heights - weighted_sum(solved[:, 0], terms)) ** 2).sum())
+        free = max(1.0 - float(np.trace(solved[:, 1:])) / count, 0.05)
+        scores.append((left if left > nothing else 0.0) / free**2)
+    return PENALTIES[first_smallest(np.array(scores))]

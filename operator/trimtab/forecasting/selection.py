@@ -12,7 +12,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.backtest import Backtest, ModelScore
 from trimtab.forecasting.combination import Combination, weights_of
 from trimtab.forecasting.correction import IndexArray
-from trimtab.forecasting.models import LastValue, Model, SeasonalNaive, demand, outcomes
+from trimtab.forecasting.models import LastValue, Model, SeasonalNaive, demand, nothing, outcomes
 
 FITS = 2
 ORIGINS = 60
@@ -95,6 +95,7 @@ def choose(
     if not np.isfinite(outcome).any():
         return NoChoice("no sample in the part of the history that a backtest would forecast")
     means = np.array([_mean_error(outcome - path) for path in paths])
+    means[means <= nothing(actual)] = 0.0
     naive, tried = float(means[models.index(benchmark)]), means[: len(candidates)]
     index = int(np.flatnonzero(means <= tried.min() * (1.0 + MARGIN))[0])
     model, path, mean = models[index], paths[index], float(means[index])
@@ -107,7 +108,7 @@ def choose(
         together = np.zeros_like(path)
         for place in members:
             together += weights[place] * paths[place]
-        error = _mean_error(outcome - together)
+        error = _mean_error(outcome - together)  # of several that err, so never none by rounding alone
         margin = MARGIN_TOGETHER if horizons >= LONG_BACKTEST else -MARGIN
         if members.size > 1 and error < (1.0 - margin) * mean:
             model = Combination(tuple(models[place] for place in members), tuple(weights[members].tolist()))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.analytics.algebra import first_smallest
 from trimtab.domain.series import FloatArray, Series
 from trimtab.forecasting.correction import IndexArray, spaced
-from trimtab.forecasting.models import Fitted, Model, ModelName, clean, held
+from trimtab.forecasting.models import Fitted, Model, ModelName, clean, held, nothing
 
 PACES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9)
 TREND_PACES = (0.1, 0.3, 0.6, 0.9)
@@ -43,7 +44,7 @@ class Smoothing(Model):
         values = clean(series)
         leads = knots(values.size)
         misses = _misses(values, _levels(values, PACES), leads)
-        paces = np.array([PACES[place] for place in misses.argmin(axis=0)])
+        paces = np.array([PACES[first_smallest(column, nothing(values))] for column in misses.T])
         return _FittedSmoothing(values, leads, paces)
 
 
@@ -90,7 +91,7 @@ class DampedTrend(Model):
         for one in tried:
             level, trend = one.states(seen)
             errors.append(sum(_miss(seen, level + one.reach(np.array([lead]))[0] * trend, int(lead)) for lead in leads))
-        return tried[int(np.argmin(errors))]
+        return tried[first_smallest(np.array(errors), nothing(values))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Theta(Model):
         """Learn the pace of the smoothing, by its error one step ahead."""
         values = clean(series)
         misses = _misses(values, _levels(values, PACES), np.array([1]))
-        return _FittedTheta(values, PACES[int(np.argmin(misses[:, 0]))])
+        return _FittedTheta(values, PACES[first_smallest(misses[:, 0], nothing(values))])
 
 
 @dataclass(frozen=True, slots=True)
