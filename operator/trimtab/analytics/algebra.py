@@ -46,7 +46,7 @@ def weighted_sum(weights: FloatArray, rows: FloatArray) -> FloatArray:
 
 
 def first_largest(values: FloatArray, least: float = 0.0) -> int:
-    """Index of the first of ``values`` (n,), n >= 1, that is as large as the largest but for rounding, or for ``least``.
+    """Index of the first of ``values`` (n,), n >= 1, that is the largest but for rounding, or for ``least``.
 
     >>> first_largest(np.array([1.0, 5.0 - 1e-15, 5.0]))
     1
@@ -56,7 +56,7 @@ def first_largest(values: FloatArray, least: float = 0.0) -> int:
 
 
 def first_smallest(values: FloatArray, least: float = 0.0) -> int:
-    """Index of the first of ``values`` (n,), n >= 1, that is as small as the smallest but for rounding or ``least``."""
+    """Index of the first of ``values`` (n,), n >= 1, that is the smallest but for rounding, or for ``least``."""
     return first_largest(-values, least)
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from trimtab.analytics.algebra import ROUNDING
 from trimtab.analytics.gaps import usable
 from trimtab.analytics.local_time import (
     HOUR_SECONDS,
@@ -196,7 +197,7 @@ def _chance(
         turned = np.where(index < 5, (index + shifts) % 5, 5 + (index + shifts) % 2)
     means = around[np.arange(rows)[None, :, None], turned].mean(axis=1)
     power = (means[:, 5:].mean(axis=1) - means[:, :5].mean(axis=1)) ** 2 if weekend else (means**2).sum(axis=1)
-    return float((1 + (power >= seen * (1.0 - 1e-9)).sum()) / (_SHUFFLES + 1))
+    return float((1 + (power >= seen * (1.0 - ROUNDING)).sum()) / (_SHUFFLES + 1))
 
 
 def _month_start(level: FloatArray, days: IntArray, mean: float, rng: np.random.Generator) -> CalendarEffect | None:
@@ -225,7 +226,7 @@ def _month_start(level: FloatArray, days: IntArray, mean: float, rng: np.random.
         return None
     effect = float(np.mean(off))
     percent = 100.0 * effect / mean
-    p_value = float((1 + (np.abs(np.mean(drawn, axis=0)) >= abs(effect)).sum()) / (_SHUFFLES + 1))
+    p_value = float((1 + (np.abs(np.mean(drawn, axis=0)) >= abs(effect) * (1.0 - ROUNDING)).sum()) / (_SHUFFLES + 1))
     if p_value > CHANCE or abs(percent) < LEAST_PERCENT:
         return None
     message = f"The first of the month is {percent:+.0f} % against the days around it, over {len(off)} months."

@@ -142,8 +142,7 @@ class ControlCharts:
         self.equal += 1.0
         if self.told or self.run < 7 or self.run <= 1.5 * self.longest + 1.0 or self.seen < WARM_SAMPLES:
             return None
-        share = min((self.equal - self.run) / (self.seen + 1.0), 1.0)
-        rate = share**self.run if share > 0 else 0.0
+        rate = _chance_of_run(self.run, self.equal - self.run, self.seen - 1 - self.run)
         self.told = rate < FLAT_SHARE * budget
         return Alarm(Sign.FLAT, 0.0, rate / budget) if self.told else None
 
@@ -184,6 +183,21 @@ class ControlCharts:
                 found = Alarm(_PLANS[which].sign, _DIRECTION.get(which, 0.0), rate)
         tails.see(which, size)
         return found
+
+
+def _chance_of_run(run: int, equal: float, before: int) -> float:
+    """How likely ``run`` more samples equal the one before, when ``equal`` of ``before`` did, half a sample assumed.
+
+    The share is itself uncertain (Krichevsky and Trofimov 1981): nothing is odd about a signal that never moved.
+
+    >>> _chance_of_run(60, 0.5, 0) > 0.05, _chance_of_run(7, 0.5, 100) < 1e-9
+    (True, True)
+    """
+    before = max(before, 0)
+    equal = min(equal, before + 0.5)
+    return math.exp(
+        math.lgamma(equal + run) - math.lgamma(equal) - math.lgamma(before + 1.0 + run) + math.lgamma(before + 1.0)
+    )
 
 
 _SIDES: Final = tuple(

@@ -32,7 +32,8 @@ _BUSY_GAIN: Final = 0.04
 _BUSY_FROM: Final = 1.35
 """A phase counts as wild from here on: chance alone hardly gets there."""
 _BUSY_CLIP: Final = 8.0
-_TINY: Final = 1e-12
+_TINY: Final = 1e-30
+"""Least sigma, in any unit: of a signal that never was anything but 0."""
 
 
 class Expected(NamedTuple):
@@ -112,8 +113,9 @@ class Expectation:
     """Last deviation from the base, clipped."""
     squared: float = 0.0
     lagged: float = 0.0
-    log_base: float = 0.0
-    log_size: float = 0.0
+    log_base: float = math.nan
+    log_size: float = math.nan
+    """Means of the logarithms of base and size of an error; NaN before the first: 0 would make a unit of its own."""
     log_spread: float = 0.0
     log_together: float = 0.0
     missing: tuple[float, ...] = ()
@@ -155,7 +157,7 @@ class Expectation:
 
     def _relative(self, base: float, time: float) -> float:
         power, relative = self.power, 1.0
-        if power > 0.0:
+        if power > 0.0:  # then both logarithms are known
             relative = math.exp(power * min(max(math.log(max(base, _TINY)) - self.log_base, -3.0), 3.0))
         if self.busy.size:
             relative *= max(1.0, float(self.busy[self.seasons[0].bin(time)]) / _BUSY_FROM)
@@ -217,13 +219,18 @@ class Expectation:
         if expected.base > 0.0 and seen >= 10:
             place = math.log(expected.base)
             height = math.log(max(abs(error), 0.02 * expected.scale))
+            if math.isnan(self.log_size):
+                self.log_size = height
+            if math.isnan(self.log_base):
+                self.log_base = place
             across, up = place - self.log_base, height - self.log_size
             self.log_base += gain * across
             self.log_size += gain * up
             self.log_spread += gain * (across * (place - self.log_base) - self.log_spread)
             self.log_together += gain * (across * (height - self.log_size) - self.log_together)
         elif expected.base > 0.0:
-            self.log_base += (math.log(expected.base) - self.log_base) / seen
+            place = math.log(expected.base)
+            self.log_base = place if math.isnan(self.log_base) else self.log_base + (place - self.log_base) / seen
 
     def _learn_seasons(self, time: float, away: float, sigmas: float, spread: float) -> None:
         if not self.seasons or self.seen < 10:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.analytics.algebra import ROUNDING
 from trimtab.analytics.gaps import BoolArray
 from trimtab.domain.series import FloatArray
 
@@ -126,7 +127,8 @@ def locking(around: FloatArray, known: BoolArray, period_steps: float, shuffles:
     shifts = np.random.default_rng(0).integers(0, count, (shuffles, len(matrix), 1))
     rotated = matrix[np.arange(len(matrix))[None, :, None], (np.arange(count) + shifts) % count]
     shuffled = (rotated.mean(axis=1) ** 2).sum(axis=1)
-    median = float(np.median(shuffled))
-    if median <= 0:
+    if power <= (ROUNDING * float(np.abs(matrix).max())) ** 2:
         return Locking(1.0, 1.0)
-    return Locking(power / median, float((1 + (shuffled >= power).sum()) / (shuffles + 1)))
+    median = max(float(np.median(shuffled)), ROUNDING * power)
+    # A rotation that changes nothing gives the same power but for rounding.
+    return Locking(power / median, float((1 + (shuffled >= power * (1.0 - ROUNDING)).sum()) / (shuffles + 1)))

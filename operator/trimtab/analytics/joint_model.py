@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab.analytics.algebra import ROUNDING
 from trimtab.analytics.episodes import LONGEST_GAP
 from trimtab.analytics.gaps import LARGEST_SAMPLE, BoolArray
 from trimtab.analytics.isolation import Forest, grow
@@ -113,7 +114,8 @@ def table(columns: Sequence[Series], start: float, step_seconds: float, count: i
 
 
 def _moves(values: FloatArray, *, mostly: bool) -> bool:
-    """Whether values change, most of the time or at all."""
+    """Whether values change by more than rounding, most of the time or at all."""
+    rounding = ROUNDING * float(np.abs(values).max())
     if mostly:
-        return float(np.median(np.abs(values - np.median(values)))) > 0.0
-    return float(np.ptp(values)) > 0.0
+        return float(np.median(np.abs(values - np.median(values)))) > rounding
+    return float(np.ptp(values)) > rounding

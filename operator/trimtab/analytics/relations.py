@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.analytics.algebra import inner
+from trimtab.analytics.algebra import ROUNDING, inner
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 
@@ -110,7 +110,7 @@ def relate(rows: FloatArray, signals: int) -> Relations:
     curved = np.arcsinh(rows / scales)
     middles = np.median(curved, axis=0)
     spreads = MAD_TO_SIGMA * np.median(np.abs(curved - middles), axis=0)
-    spreads = np.where(spreads > 0.0, spreads, curved.std(axis=0) + _TINY)
+    spreads = np.where(spreads > ROUNDING, spreads, curved.std(axis=0) + _TINY)
     placed = (curved - middles) / spreads
     around, features = placed[:, signals:], _features(placed[:, signals:])
     linear = _linear(around)
@@ -119,7 +119,7 @@ def relate(rows: FloatArray, signals: int) -> Relations:
         values = placed[:, signal]
         held = np.clip(values, -_FARTHEST, _FARTHEST)
         left = values - inner(features, _solved(features, held))[:, 0]
-        close = np.abs(left) <= _OUTLYING * MAD_TO_SIGMA * np.median(np.abs(left))
+        close = np.abs(left) <= _OUTLYING * MAD_TO_SIGMA * max(float(np.median(np.abs(left))), ROUNDING)
         weights[signal] = _solved(features[close], values[close])
         size = np.abs(values - inner(features, weights[[signal]])[:, 0]) + _TINY
         size = np.maximum(size, _LEAST_SIZE * np.median(size))  # the logarithm of next to nothing says nothing

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trimtab.analytics.algebra import ROUNDING
 from trimtab.domain.series import FloatArray
 from trimtab.forecasting.intervals import calibrate
 
@@ -64,6 +65,7 @@ def held_out(errors: FloatArray, forecasts: FloatArray) -> tuple[float | None, f
     low, high = ends.reshape(2, *made.shape)
     miss = newest[known]
     width = np.where(newest >= 0, high - made, made - low)[known]
-    reach = float(np.quantile(np.abs(miss) / np.maximum(width, 1e-300), CONFIDENCE)) if width.any() else 1.0
-    coverage = 100.0 * float((np.abs(miss) <= width).mean())
+    least = max(ROUNDING * float(np.abs(miss).max()), 1e-300)
+    reach = float(np.quantile(np.abs(miss) / np.maximum(width, least), CONFIDENCE)) if width.any() else 1.0
+    coverage = 100.0 * float((np.abs(miss) <= width * (1.0 + ROUNDING)).mean())
     return round(coverage, 1), CHOSEN * math.sqrt(min(max(reach, 1.0), MOST_WIDENING))

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from trimtab.analytics.algebra import first_largest
 from trimtab.domain.series import FloatArray
 from trimtab.forecasting.drift_reference import CLIP, LAGS, LEAST_SIZE, Reference, freedom, learn, remember
 from trimtab.forecasting.drift_season import Season, fill, seasonal_ratio, start_season
@@ -185,7 +186,7 @@ def located(reference: Reference, innovations: FloatArray) -> tuple[DriftKind, i
     kind, statistic = max(
         ((DriftKind.MEAN, level), (DriftKind.VARIANCE, spread)), key=lambda pair: float(pair[1][2:].max())
     )
-    return kind, int(np.argmax(statistic[2:])) + 3
+    return kind, first_largest(statistic[2:]) + 3
 
 
 def _any_level(reference: Reference, innovations: FloatArray) -> FloatArray:

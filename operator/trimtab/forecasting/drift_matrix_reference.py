@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.analytics.algebra import ROUNDING
 from trimtab.domain.series import FloatArray
 from trimtab.forecasting.drift_reference import CLIP, LAGS, LEAST_SIZE, MEMORY, Reference
 
@@ -80,7 +81,7 @@ class References:
         share = 1.0 / weight
         reach = 6.0 * np.sqrt(old.covariances[:, :1])
         away = errors - old.mean[:, np.newaxis]
-        away = np.where(reach > 0, np.clip(away, -reach, reach), away)
+        away = np.where(reach > ROUNDING, np.clip(away, -reach, reach), away)
         newest = away[:, -1]
         innovation = (newest - first * away[:, -2] - second * away[:, -3]) / sigma
         beyond = np.minimum(innovation * innovation, CLIP * CLIP) - old.square

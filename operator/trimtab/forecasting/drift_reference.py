@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from trimtab.analytics.algebra import ROUNDING
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 
@@ -54,7 +55,7 @@ def learn(errors: FloatArray) -> Reference:
     """The first reference; wild errors are cut to six sigmas first."""
     middle = float(np.median(errors))
     reach = 6.0 * MAD_TO_SIGMA * float(np.median(np.abs(errors - middle)))
-    cut = np.clip(errors, middle - reach, middle + reach) if reach > 0 else errors
+    cut = np.clip(errors, middle - reach, middle + reach) if reach > ROUNDING else errors
     away = cut - cut.mean()
     covariances = np.array([float(away[lag:] @ away[: away.size - lag]) / away.size for lag in range(LAGS + 1)])
     reference = Reference(float(errors.size), float(cut.mean()), covariances, 1.0, np.array([2.0, 0.0]))
@@ -71,7 +72,7 @@ def remember(reference: Reference, errors: FloatArray) -> Reference:
     weight = min(reference.weight + 1.0, MEMORY)
     share = 1.0 / weight
     reach = 6.0 * math.sqrt(float(reference.covariances[0]))
-    away = np.clip(errors - reference.mean, -reach, reach) if reach > 0 else errors - reference.mean
+    away = np.clip(errors - reference.mean, -reach, reach) if reach > ROUNDING else errors - reference.mean
     newest = float(away[-1])
     covariances = reference.covariances + share * (newest * away[::-1] - reference.covariances)
     innovation = (newest - first * float(away[-2]) - second * float(away[-3])) / sigma

@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from trimtab.analytics.algebra import ROUNDING, first_smallest
 from trimtab.domain.series import FloatArray
 from trimtab.forecasting.correction import SCALE_FLOOR, spaced
 
@@ -82,9 +83,9 @@ def calibrate(errors: FloatArray, forecasts: FloatArray) -> Calibration:
     mean = float(forecasts[known].mean())
     sizes = np.abs(errors[known])
     power = 0.0
-    if mean > 0 and float(np.ptp(forecasts[known])) > 1e-9 * mean and sizes.max() > 0:
+    if mean > 0 and float(np.ptp(forecasts[known])) > ROUNDING * mean and sizes.max() > 0:
         slopes = [abs(_slope(sizes / scale_of(forecasts[known], mean, p), forecasts[known])) for p in POWERS]
-        power = POWERS[int(np.argmin(slopes))]
+        power = POWERS[first_smallest(np.array(slopes), ROUNDING)]
     scores = errors / scale_of(forecasts, mean, power)
     buckets = []
     for low, high in _edges(errors.shape[1]):
@@ -122,7 +123,7 @@ def _independent(block: FloatArray) -> float:
     """Independent errors in ``block`` (origins, leads), from the correlation of neighbouring origins; at least 3."""
     column = block[:, block.shape[1] // 2]
     column = column[np.isfinite(column)]
-    if column.size < 4 or not column.std() > 0:
+    if column.size < 4 or column.std() <= ROUNDING * np.abs(column).max():
         return max(3.0, float(column.size))
     centred = column - column.mean()
     correlation = float((centred[1:] * centred[:-1]).sum() / (centred**2).sum())

@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from trimtab.analytics.algebra import ROUNDING, first_smallest
 from trimtab.domain.series import FloatArray
 from trimtab.forecasting.intervals import Calibration, scale_of
 
@@ -52,12 +53,10 @@ def dependence(errors: FloatArray, forecasts: FloatArray, calibration: Calibrati
     if not found:
         return Dependence(0.0, 0.0)
     lags = np.array(apart[: len(found)], dtype=np.float64)
-    best = (np.inf, 0.0, 0.0)
-    for steady in STEADY:
-        for persistence in PERSISTENCE:
-            shape = steady + (1.0 - steady) * persistence**lags
-            best = min(best, (float((np.array(weights) * (shape - found) ** 2).sum()), steady, persistence))
-    return Dependence(best[1], best[2])
+    grid = [(steady, persistence) for steady in STEADY for persistence in PERSISTENCE]
+    shapes = [steady + (1.0 - steady) * persistence**lags for steady, persistence in grid]
+    off = [float((np.array(weights) * (shape - found) ** 2).sum()) for shape in shapes]
+    return Dependence(*grid[first_smallest(np.array(off), ROUNDING)])
 
 
 def sample(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from trimtab.analytics.algebra import first_smallest
 from trimtab.domain.series import Series
 from trimtab.domain.units import format_duration
 from trimtab.forecasting.contenders import CLEARLY, FEW, Contender, gain_of
@@ -167,7 +168,7 @@ def _stand_in(state: Supervised, now: float) -> Supervised:
     if state.period_seconds:
         simple[ModelName.SEASONAL_NAIVE.value] = naive
     simple = {name: value for name, value in simple.items() if math.isfinite(value)}
-    best = min(simple, key=lambda name: simple[name])
+    best = list(simple)[first_smallest(np.array(list(simple.values())))]
     own = state.champion.label
     wanted = state.fallback
     if state.fallback is None and simple[best] < (1.0 - CLEARLY) * error:

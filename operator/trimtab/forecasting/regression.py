@@ -155,7 +155,8 @@ def _penalty(
     nothing = float((weight * (ROUNDING * heights) ** 2).sum())
     for penalty in PENALTIES:
         solved = np.linalg.solve(gram + _ridge(penalty, roughness, count), np.column_stack([right, gram]))
-        left = float((weight * (heights - weighted_sum(solved[:, 0], terms)) ** 2).sum())
+        fitted = weighted_sum(solved[:, 0].astype(np.float64), terms)
+        left = float((weight * (heights - fitted) ** 2).sum())
         free = max(1.0 - float(np.trace(solved[:, 1:])) / count, 0.05)
         scores.append((left if left > nothing else 0.0) / free**2)
     return PENALTIES[first_smallest(np.array(scores))]

@@ -9,11 +9,12 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.analytics.algebra import ROUNDING, first_smallest
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_duration
 from trimtab.forecasting.forecast import Forecast
 from trimtab.forecasting.intervals import calibrate
-from trimtab.forecasting.models import ModelName, demand, outcomes
+from trimtab.forecasting.models import ModelName, demand, nothing, outcomes
 
 SEASONS_COMPARED = 5
 STEPS_WITHOUT_A_SEASON = 64
@@ -118,13 +119,14 @@ def find_mend(series: Series, change: float, period_seconds: float, latest: floa
     if not cuts.size:
         return None
     candidates = [one for cut in cuts for one in _level_mends(series, index, actual, base, int(cut))]
-    best = min(candidates, key=lambda one: one[0])
+    best = candidates[first_smallest(np.array([error for error, _ in candidates]))]
     waiting = cuts[index.size - cuts >= period / 4.0]
     if period >= 4.0 and waiting.size:
         error, shift, cut = _best_shift(values, first, index, unmended, waiting, period)
         if error < (1.0 - LEAST_GAIN) * best[0]:
             best = error, Mend(MendKind.PHASE, series.start + float(index[cut]) * step, shift * step)
-    return best[1] if best[0] < (1.0 - LEAST_GAIN) * float(unmended.sum()) else None
+    erred = float(unmended.sum()) > nothing(values) * index.size
+    return best[1] if erred and best[0] < (1.0 - LEAST_GAIN) * float(unmended.sum()) else None
 
 
 def _level_mends(
@@ -191,8 +193,8 @@ def _least(
         counts = np.cumsum(known[::-1])[::-1][cuts]
         sizes = index.size - cuts
         errors = np.where(2 * counts > sizes, before + sums * sizes / np.maximum(counts, 1), np.inf)
-        place = int(np.argmin(errors))
-        if errors[place] < best[0]:
+        place = first_smallest(errors) if np.isfinite(errors).any() else 0
+        if errors[place] < best[0] * (1.0 - ROUNDING):
             best = float(errors[place]), int(shift), int(cuts[place])
     return best
 

@@ -94,11 +94,11 @@ def choose(
     outcome = outcomes(actual, origins, horizon_steps)
     if not np.isfinite(outcome).any():
         return NoChoice("no sample in the part of the history that a backtest would forecast")
-    means = np.array([_mean_error(outcome - path) for path in paths])
-    means[means <= nothing(actual)] = 0.0
+    errors = [_errors(outcome, path, nothing(actual)) for path in paths]
+    means = np.array([_mean_error(each) for each in errors])
     naive, tried = float(means[models.index(benchmark)]), means[: len(candidates)]
     index = int(np.flatnonzero(means <= tried.min() * (1.0 + MARGIN))[0])
-    model, path, mean = models[index], paths[index], float(means[index])
+    model, path, error, mean = models[index], paths[index], errors[index], float(means[index])
     shares = np.zeros(len(candidates))
     shares[index] = 1.0
     if combine and mean > 0:
@@ -108,18 +108,16 @@ def choose(
         together = np.zeros_like(path)
         for place in members:
             together += weights[place] * paths[place]
-        error = _mean_error(outcome - together)  # of several that err, so never none by rounding alone
+        left = _errors(outcome, together, nothing(actual))
         margin = MARGIN_TOGETHER if horizons >= LONG_BACKTEST else -MARGIN
-        if members.size > 1 and error < (1.0 - margin) * mean:
+        if members.size > 1 and _mean_error(left) < (1.0 - margin) * mean:
             model = Combination(tuple(models[place] for place in members), tuple(weights[members].tolist()))
-            path, mean, shares = together, error, weights
+            path, error, mean, shares = together, left, _mean_error(left), weights
     scores = tuple(
-        ModelScore(one.label, _percent(float(error), naive), float(share))
-        for one, error, share in zip(candidates, tried, shares, strict=True)
+        ModelScore(one.label, _percent(float(each), naive), float(share))
+        for one, each, share in zip(candidates, tried, shares, strict=True)
     )
-    return Choice(
-        model, _percent(mean, naive), outcome - path, path, Backtest(scores, origins.size, horizon_steps, None)
-    )
+    return Choice(model, _percent(mean, naive), error, path, Backtest(scores, origins.size, horizon_steps, None))
 
 
 def _prior(model: Model) -> float:
@@ -146,6 +144,12 @@ def _backtest(model: Model, series: Series, start: int, steps: int) -> FloatArra
             known = Series(series.start, series.step_seconds, series.values[: part[0] + 1], series.unit)
             parts.append(model.fit(known).paths(demand(series.values[: part[-1] + 1]), part, steps))
     return np.concatenate(parts)
+
+
+def _errors(outcome: FloatArray, path: FloatArray, nothing: float) -> FloatArray:
+    """Actual minus forecast, 0 where that is no more than rounding: whose rounding is the least is no merit."""
+    errors = outcome - path
+    return np.where(np.abs(errors) <= nothing, 0.0, errors)
 
 
 def _mean_error(errors: FloatArray) -> float:

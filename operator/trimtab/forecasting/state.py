@@ -14,7 +14,7 @@ from trimtab.forecasting.backtest import NO_BACKTEST, Backtest, held_out
 from trimtab.forecasting.combination import Combination
 from trimtab.forecasting.intervals import Calibration, calibrate
 from trimtab.forecasting.joint import Dependence, dependence
-from trimtab.forecasting.models import LastValue, Model, held, outcomes, span
+from trimtab.forecasting.models import LastValue, Model, held, nothing, outcomes, span
 from trimtab.forecasting.pool import AUTO, candidates, clock_periods
 from trimtab.forecasting.selection import NoChoice, choose
 from trimtab.forecasting.thinning import Thinned
@@ -152,7 +152,7 @@ def _too_little(series: Series) -> str | None:
         return f"reactive until {FEWEST_FOR_A_LEVEL} samples are seen: {values.size} so far"
     total = float(values.var())
     parts = np.array([part.mean() for part in np.array_split(values, PARTS)])
-    if total > 0 and float(parts.var()) > WANDERING * total:
+    if total > nothing(values) ** 2 and float(parts.var()) > WANDERING * total:
         seen = span(len(series) * series.step_seconds)
         return f"reactive until a pattern was seen twice: the demand moves as slowly as its {seen} of history are long"
     return None

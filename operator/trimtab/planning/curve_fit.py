@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression, least_squares
 
+from trimtab.analytics.algebra import ROUNDING, first_smallest
 from trimtab.domain.series import FloatArray
 from trimtab.planning import curve_shapes as shapes
 from trimtab.planning.residuals import correlation_time, robust_std
@@ -15,6 +16,8 @@ from trimtab.planning.residuals import correlation_time, robust_std
 _MOST_BINS = 96
 _FLOOR_STD = 0.01
 """Spread of a log value that is taken for granted: no metric is read more exactly than one per cent."""
+_SAME_VALLEY = 1e-4
+"""Share by which the costs of two solutions differ at least; the solver ends at a millionth."""
 _EXPONENT, _EXPONENT_STD = 1.0, 0.15
 """Capacity is taken to grow in proportion to CPU, with this much doubt, until sizes that were tried say otherwise."""
 KNOTS = 6
@@ -118,7 +121,10 @@ def fit_shape(
     first = points.log_bad - model(starts[0], points.load, points.cpu_size)[0]
     spread = max(robust_std(first), _FLOOR_STD)
     std_of_bin = spread * np.sqrt(correlation_time(first) / bins.count)
-    _, theta, _ = min((solve(start, std_of_bin) for start in starts), key=lambda found: found[0])
+    solved = [solve(start, std_of_bin) for start in starts]
+    # Two starts that meet in one valley differ by what the solver leaves undone: then the first counts.
+    costs = np.array([cost for cost, _, _ in solved])
+    _, theta, _ = solved[first_smallest(costs, _SAME_VALLEY * float(costs.min()))]
 
     residuals = points.log_bad - model(theta, points.load, points.cpu_size)[0]
     time = correlation_time(np.clip(residuals, -4 * spread, 4 * spread))
@@ -154,9 +160,9 @@ def fit_queueing(points: Points, bins: Bins) -> Fitted:
             growth = shapes.hyperbola(load / mu)[0]
             # Least squares of relative error, with base and wait kept positive.
             columns = np.stack([weight / bad, weight * growth / bad], axis=1)
-            base, wait = np.maximum(np.linalg.lstsq(columns, weight, rcond=None)[0], 0.01 * lowest)
+            base, wait = np.maximum(np.linalg.lstsq(columns, weight, rcond=ROUNDING)[0], 0.01 * lowest)
             error = float(np.average(np.abs(bins.log_bad - np.log(base + wait * growth)), weights=bins.count))
-            if best is None or error < best[0]:
+            if best is None or error < best[0] * (1.0 - ROUNDING):
                 best = error, np.array([np.log(base), np.log(wait * mu), np.log(mu), _EXPONENT])
         assert best is not None, "the grid is not empty"
         return best[1]
@@ -183,7 +189,8 @@ def fit_loss(points: Points, bins: Bins) -> Fitted:
         off = bins.log_bad - shapes.loss(np.array([base, log_capacity, 0.0]), load, ones)[0]
         return float(np.average(np.abs(off), weights=bins.count))
 
-    start = np.array([base, min(np.log(top * np.geomspace(0.5, 1.5, 16)), key=error), _EXPONENT])
+    tried = np.log(top * np.geomspace(0.5, 1.5, 16))
+    start = np.array([base, tried[first_smallest(np.array([error(one) for one in tried]), ROUNDING)], _EXPONENT])
     prior = np.array([base, np.log(1.5 * top), _EXPONENT]), np.array([2.0, 0.5, _EXPONENT_STD])
 
     def model(theta: FloatArray, x: FloatArray, size: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from trimtab.analytics.algebra import ROUNDING
 from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
@@ -83,6 +84,10 @@ class Option:
         """Cost a month with its restarts, by which options are compared."""
         return self.monthly + self.restarts_monthly
 
+    def carries(self, need: float) -> bool:
+        """Whether it carries so much; rounding is not what makes another replica."""
+        return self.replicas * self.capacity >= need * (1.0 - ROUNDING)
+
 
 def follows(horizontal: Horizontal | None) -> bool:
     """Whether replicas follow the demand between runs."""
@@ -130,7 +135,7 @@ def replicas_for(inputs: PlanInputs, need: float, capacity: float, step: float) 
         return wanted
     if not math.isfinite(step):
         return wanted
-    return min(max(wanted, math.ceil(now * (1 - step))), now + max(1, math.floor(now * step)))
+    return min(max(wanted, math.ceil(now * (1 - step) - 1e-9)), now + max(1, math.floor(now * step + 1e-9)))
 
 
 def option(inputs: PlanInputs, replicas: int, containers: tuple[ContainerSize, ...]) -> Option:
@@ -175,7 +180,7 @@ def _average_count(inputs: PlanInputs, capacity: float, replicas: int) -> float:
 
 def cheapest(options: list[Option], need: float) -> Option | None:
     """The cheapest that carries the demand, restarts paid; of equal ones the nearest to the present (the first)."""
-    able = [choice for choice in options if choice.replicas * choice.capacity >= need]
+    able = [choice for choice in options if choice.carries(need)]
     return min(able, key=lambda choice: round(choice.weighed, 2), default=None)
 
 

@@ -130,7 +130,8 @@ def _explained(curve: PerformanceCurve, demand: DemandAhead, seed: int) -> Float
     level, gradient = curve.log_expected(a_replica.ravel(), size)
     _, here = curve.log_expected(demand.load_now, size)
     values, vectors = np.linalg.eigh(curve.doubt)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    # The symmetric root is the only one: eigenvectors alone may point to either side, as the processor has it.
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     drawn = np.random.default_rng(seed + 1).standard_normal((len(a_replica), root.shape[0])) @ root.T
     moved = (gradient - here).reshape(*a_replica.shape, -1)
     off = np.einsum("phk,pk->ph", moved, drawn)

@@ -52,17 +52,17 @@ def propose(inputs: PlanInputs) -> Proposal | NoPlan:
     tight = memory_short(workload.containers, spec.vertical, inputs.usage)
     if tight:
         bounded = [one for one in bounded if one.size.memory_bytes > present.size.memory_bytes] or bounded
-    short = bool(tight) or present.replicas * present.capacity < need
+    short = bool(tight) or not present.carries(need)
     if short and spec.mode is Mode.AUTO and too_young(inputs.load_seconds, history_to_shrink(spec)):
         bounded = [one for one in bounded if grows_only(inputs, one)] or bounded  # help must not wait for history
     chosen = cheapest(bounded, need)
     if chosen is None:
-        chosen = max(bounded, key=lambda choice: (choice.replicas * choice.capacity, -choice.monthly))
+        chosen = max(bounded, key=lambda choice: (float(f"{choice.replicas * choice.capacity:.9g}"), -choice.monthly))
         if not short or chosen.replicas * chosen.capacity <= present.replicas * present.capacity * 1.01:
             return NoPlan(full_reason(inputs, need, present), final=False)
     saving = 1 - chosen.weighed / present.monthly if present.monthly else 0.0
     if not short and saving < inputs.strategy.min_saving:
-        best = min(bounded, key=lambda one: (one.replicas * one.capacity < need, one.monthly))
+        best = min(bounded, key=lambda one: (not one.carries(need), one.monthly))
         return NoPlan(well_reason(inputs, need, present, best), final=False)
     trigger = Trigger.COST if not short else Trigger.OBJECTIVE if inputs.breached or tight else Trigger.FORECAST
     wanted = cheapest(options(inputs, need, math.inf), need)

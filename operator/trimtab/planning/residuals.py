@@ -8,6 +8,7 @@ import numpy as np
 from scipy.fft import next_fast_len
 from scipy.special import stdtrit
 
+from trimtab.analytics.algebra import ROUNDING
 from trimtab.analytics.level import MAD_TO_SIGMA
 from trimtab.domain.series import FloatArray
 
@@ -25,8 +26,9 @@ def robust_std(values: FloatArray) -> float:
     """
     if values.size < 2:
         return 0.0
-    spread = MAD_TO_SIGMA * float(np.median(np.abs(values - np.median(values))))
-    return spread if spread > 0 else float(np.std(values))
+    off = np.abs(values - np.median(values))
+    spread = MAD_TO_SIGMA * float(np.median(off))
+    return spread if spread > ROUNDING * float(off.max()) else float(np.std(values))
 
 
 def winsorised(values: FloatArray, width: float = 3.0) -> FloatArray:
