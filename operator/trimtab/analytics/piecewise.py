@@ -17,7 +17,7 @@ import numpy as np
 from trimtab.analytics.algebra import ROUNDING, first_largest, first_smallest, levels_of, rounded
 from trimtab.analytics.level import MAD_TO_SIGMA, MEAN_TO_SIGMA
 from trimtab.analytics.red_noise import RedNoise, red_noise
-from trimtab.analytics.whitening import Candidate, Frame, gains_of, independent, left_by
+from trimtab.analytics.whitening import Candidate, Frame, gains_of, left_by, orthonormal
 from trimtab.domain.series import FloatArray
 
 MOST_STEPS, MOST_BENDS = 14, 3
@@ -220,11 +220,13 @@ def _needed(
     while True:
         rows = np.concatenate([frame.base(sloped), frame.columns(kept)])
         fixed = 2 if sloped else 1
-        needless = np.flatnonzero(~independent(rows)[fixed:])
-        if needless.size:
-            del kept[int(needless[0])]
+        basis, triangle, independent = orthonormal(rows)
+        if not independent[fixed:].all():
+            del kept[int(np.argmin(independent[fixed:]))]
             continue
-        gains = _losses(rows, answer)
+        # Not from products of the rows with each other, which lose half of the digits: without noise, the rest.
+        inverse = np.linalg.inv(triangle)
+        gains = (inverse @ (basis.T @ answer)) ** 2 / (inverse**2).sum(axis=1)
         shares = gains[fixed:] / threshold
         weakest = first_smallest(shares, _NO_GAIN) if shares.size else -1
         least = float(shares[weakest]) if shares.size else math.inf
@@ -237,17 +239,6 @@ def _needed(
             sloped = False
         else:
             return kept, sloped
-
-
-def _losses(rows: FloatArray, answer: FloatArray) -> FloatArray:
-    """Squares that each of the independent ``rows`` (k, n) saves beside all of the others, shape (k,).
-
-    By QR: products of the rows with each other would lose half of the digits, and in a series without noise the rest.
-    """
-    basis, triangle = np.linalg.qr(rows.T)
-    inverse = np.linalg.inv(triangle)
-    losses: FloatArray = (inverse @ (basis.T @ answer)) ** 2 / (inverse**2).sum(axis=1)
-    return losses
 
 
 def _moved(

@@ -77,17 +77,18 @@ def left_by(rows: FloatArray, answer: FloatArray) -> FloatArray:
 
 def _basis(rows: FloatArray) -> FloatArray:
     """Orthonormal columns (n, m) that span ``rows`` (k, n), m <= k: what hangs on rows before it has no column."""
-    basis: FloatArray = np.linalg.qr(rows[independent(rows)].T)[0]
-    return basis
+    basis, _, kept = orthonormal(rows)
+    return basis if kept.all() else orthonormal(rows[kept])[0]
 
 
-def independent(rows: FloatArray) -> NDArray[np.bool_]:
-    """Which of ``rows`` (k, n) are no sums of those before them, but for rounding, shape (k,).
+def orthonormal(rows: FloatArray) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
+    """(orthonormal columns (n, k), the triangle (k, k) that makes ``rows`` (k, n) of them, which rows count (k,)).
 
-    A column for one of the others would point where the last digits happen to.
+    Those that are sums of rows before them but for rounding do not: their columns point where the last digits do.
     """
-    own = np.abs(np.diag(np.linalg.qr(rows.T, mode="r")))
-    return np.asarray(own**2 > _DEPENDENT * (rows**2).sum(axis=1), dtype=np.bool_)
+    basis, triangle = np.linalg.qr(rows.T)
+    own = np.diag(triangle) ** 2
+    return basis, triangle, np.asarray(own > _DEPENDENT * (rows**2).sum(axis=1), dtype=np.bool_)
 
 
 def gains_of(rows: FloatArray, fixed: FloatArray, answer: FloatArray) -> FloatArray:
