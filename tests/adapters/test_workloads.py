@@ -52,8 +52,9 @@ def test_the_newest_writer_owns_a_field_and_status_writers_do_not() -> None:
     seen = parse_workload(DEPLOYMENT, body())
     assert seen.replicas_owner is not None
     assert (seen.replicas_owner.manager, seen.replicas_owner.subresource) == ("trimtab", "scale")
-    assert seen.resources_owners["app", "resources.requests.cpu"].manager == "kubectl-client-side-apply"
-    assert not any(container == "sidecar" for container, _ in seen.resources_owners)
+    assert [owner.manager for owner in seen.owners["", "spec.replicas"]] == ["kubectl-client-side-apply", "trimtab"]
+    assert [owner.manager for owner in seen.owners["app", "resources.requests.cpu"]] == ["kubectl-client-side-apply"]
+    assert not any(container == "sidecar" for container, _ in seen.owners)
 
 
 def test_a_patch_tests_what_was_seen_and_keeps_what_is_not_ours() -> None:
@@ -140,3 +141,49 @@ def test_a_selector_is_written_as_a_query_takes_it() -> None:
     ]
     given = body(selector={"matchLabels": {"app": "web"}, "matchExpressions": expressions})
     assert parse_workload(DEPLOYMENT, given).selector == "app=web,tier in (web,api),!old"
+
+
+def test_the_version_is_of_what_is_not_ours_to_write() -> None:
+    def seen(**container: Any) -> Any:
+        spec = {"containers": [{"name": "app", "image": "web:1", "resources": {}, **container}]}
+        return parse_workload(DEPLOYMENT, body(template={"spec": spec}))
+
+    same = [
+        seen(),
+        seen(resources={"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2"}}),
+        seen(resources={"requests": {}}),
+    ]
+    other = [seen(image="web:2"), seen(resources={"limits": {"nvidia.com/gpu": 1}}), seen(env=[{"name": "A"}])]
+    assert len({one.version for one in same}) == 1
+    assert len({one.version for one in (*same, *other)}) == 4
+
+
+def test_a_restart_is_no_other_version() -> None:
+    template = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}, "spec": {"containers": []}}
+    restarted = parse_workload(DEPLOYMENT, body(template=template))
+    plain = parse_workload(DEPLOYMENT, body(template={"metadata": {"annotations": {}}, "spec": {"containers": []}}))
+    assert restarted.version == plain.version
+    assert (restarted.restarted_at, plain.restarted_at) == ("now", "")
+
+
+@pytest.mark.parametrize(
+    ("note", "stated"),
+    [
+        ('{"spec": {"replicas": 6}}', {("", "spec.replicas"): "6"}),
+        (
+            '{"spec": {"template": {"spec": {"containers": [{"name": "app", "resources": {"limits": {"cpu": 2}}}]}}}}',
+            {("app", "resources.limits.cpu"): "2"},
+        ),
+        ('{"spec": {"replicas": {}}}', {}),
+        ('{"spec": {"template": {"spec": {"containers": ["app", {"resources": 3}]}}}}', {}),
+        ("[1, 2", {}),
+        ("[" * 100_000, {}),
+        ("3", {}),
+    ],
+)
+def test_what_a_note_of_kubectl_states_is_read_where_it_can_be(note: str, stated: dict[tuple[str, str], str]) -> None:
+    noted = body()
+    noted["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": note}
+    seen = parse_workload(DEPLOYMENT, noted)
+    assert seen.stated == stated
+    assert seen.last_applied not in ("", parse_workload(DEPLOYMENT, body()).last_applied)

@@ -35,6 +35,8 @@ def _largest(kind: Any, field: FieldInfo) -> Any:
         return largest(kind).model_dump(by_alias=True)
     if kind is str:
         return "x" * (63 if longest == 253 else longest or 10)  # a name is as long as a label at most
+    if kind is bool:
+        return True
     if kind is int:
         return 2_147_483_647
     if kind is float:

@@ -52,7 +52,10 @@ async def test_a_workload_of_another_uid_is_never_touched(stage: Stage, audit: A
     assert {name: run["status"]["phase"] for name, run in runs.items()} == dict.fromkeys(names, "Superseded")
     assert "was deleted during the run" in _last_words(runs["gone"])
     assert "created again during the run; the new one is not touched" in _last_words(runs["again"])
-    assert "rollback" not in runs["again"]["status"]
+    for name, run in runs.items():
+        rollback = run["status"]["rollback"]
+        assert not rollback.get("restored", False), name
+        assert rollback["notRestored"] == ["spec.replicas: the workload was deleted"], name
     await stage.told("gone", "Ready", "False", "TargetNotFound")
     await stage.told("again", "Progressing", "False", "Idle")
     after = await stage.workload("again")

@@ -14,6 +14,7 @@ from trimtab.domain.status import Amounts, ContainerSize, PolicyStatus
 
 RESOURCES = tuple(path for path in CHANGE_PATHS if path.startswith("resources."))
 KUBECTL = FieldOwner("kubectl-client-side-apply", "Update", "", "2026-01-01T00:00:00Z")
+OURS = FieldOwner("trimtab", "Update", "", "2026-01-02T00:00:00Z")
 
 
 def size(cpu: str = "500m", memory: str = "256Mi", name: str = "app") -> ContainerSize:
@@ -27,6 +28,13 @@ def workload(replicas: int = 4, **changed: Any) -> Workload:
     container = changed.pop("container", size())
     missing = 0 if changed.pop("rolled_out", True) else 1
     ready = replicas - missing
+    owners: dict[tuple[str, str], tuple[FieldOwner, ...]] = {
+        ("", "spec.replicas"): (KUBECTL, OURS),
+        **{(container.name, path): (KUBECTL, OURS) for path in RESOURCES},
+    }
+    if (owner := changed.pop("replicas_owner", None)) is not None:
+        owners["", "spec.replicas"] = (owner,)
+    owners |= {key: (owner,) for key, owner in changed.pop("resources_owners", {}).items()}
     given: dict[str, Any] = {
         "namespace": "shop",
         "kind": TargetKind.DEPLOYMENT,
@@ -37,8 +45,7 @@ def workload(replicas: int = 4, **changed: Any) -> Workload:
         "containers": (container,),
         "container_order": (container.name,),
         "raw_resources": {container.name: {}},
-        "replicas_owner": KUBECTL,
-        "resources_owners": {(container.name, path): KUBECTL for path in RESOURCES},
+        "owners": owners,
         "selector": "app=checkout",
         "rollout": RolloutStatus(updated=ready, ready=ready, available=ready, total=replicas),
     }

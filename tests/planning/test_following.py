@@ -72,7 +72,12 @@ def target(inputs: FollowInputs) -> int:
         pytest.param({"capacity_per_replica": None}, 5, id="no capacity known"),
         pytest.param({"capacity_per_replica": None, "floor": 7}, 7, id="no capacity known: the floor still holds"),
         pytest.param({"replicas": 50}, 40, id="above max at once"),
-        pytest.param({"replicas": 1, "demand": None}, 2, id="below min at once, even blind"),
+        pytest.param({"replicas": 1}, 2, id="below min at once"),
+        pytest.param(
+            {"replicas": 1, "demand": None, "bounds_enforced": False}, 2, id="below a min just set, even blind"
+        ),
+        pytest.param({"replicas": 1, "demand": None}, 1, id="below a min that was enforced before, blind"),
+        pytest.param({"replicas": 50, "demand": None}, 50, id="above a max that was enforced before, blind"),
         pytest.param({"replicas": 0}, 0, id="scaled to zero by a person"),
         pytest.param({"demand": None}, 5, id="no demand"),
         pytest.param({"demand": math.nan, "replicas": 9}, 9, id="NaN"),

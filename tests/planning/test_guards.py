@@ -27,7 +27,15 @@ from trimtab.domain.run_status import Applied, RunStatus, TimelineEntry
 from trimtab.domain.status import Accepted, Hold, PolicyStatus, Scaling, ScalingStep, Snapshot
 from trimtab.planning.fleet import Fleet
 from trimtab.planning.guards import GuardFacts, ask, conflicts
-from trimtab.planning.holding import newer_value, released, written_back
+from trimtab.planning.holding import (
+    accepting,
+    came_with_deploy,
+    held_text,
+    newer_value,
+    released,
+    with_template,
+    written_back,
+)
 from trimtab.planning.lifecycle import blocked
 from trimtab.planning.ownership import OwnerKind, claim, owner_kind
 from trimtab.planning.rightsizing import Usage
@@ -93,9 +101,27 @@ MEMORY_DOWN = change("resources.requests.memory", "512Mi", "256Mi", "app")
 HELD = PolicyStatus(hold=Hold(field="spec.replicas", value="9", manager="kubectl", since=1.0, generation=1))
 STALE = Quality(DataProblem.STALE, "The newest sample is 6m old; the limit is 5m.", 360.0, 600.0, 0.0)
 
+BELOW_SIX = policy_spec(horizontal={"minReplicas": 1, "maxReplicas": 5})
+TEN_TO_EIGHT = change("spec.replicas", "10", "8")
 TABLE: dict[str, tuple[GuardFacts, str]] = {
     "all is well": (facts(), ""),
     "paused": (facts(spec=policy_spec(paused=True)), "paused"),
+    "mode Observe": (facts(spec=policy_spec(mode="Observe")), "mode"),
+    "mode Recommend, approved": (facts(spec=policy_spec(mode="Recommend"), approved=True), "mode"),
+    "mode Approve, before the plan is put to anybody": (facts(spec=policy_spec(mode="Approve")), ""),
+    "mode Approve, at the write, not approved": (facts(spec=policy_spec(mode="Approve"), applying=True), "mode"),
+    "mode Approve, at the write, approved": (
+        facts(spec=policy_spec(mode="Approve"), applying=True, approved=True),
+        "",
+    ),
+    "beyond the bounds": (facts(spec=BELOW_SIX), "bounds"),
+    "beyond the bounds on a person's word": (facts(spec=BELOW_SIX, beyond_bounds=True), ""),
+    "nearer to the bounds": (facts(spec=BELOW_SIX, changes=(TEN_TO_EIGHT,)), ""),
+    "nearer to the bounds, set since": (facts(spec=BELOW_SIX, changes=(TEN_TO_EIGHT,), same_policy=False), "bounds"),
+    "nearer to the bounds, asked for by a person": (
+        facts(spec=BELOW_SIX, changes=(TEN_TO_EIGHT,), trigger=Trigger.MANUAL),
+        "bounds",
+    ),
     "workload gone": (facts(workload=None), "workload"),
     "rollout under way": (facts(workload=workload(4, rolled_out=False)), "workload"),
     "rollout under way, but a person asks": (
@@ -266,9 +292,9 @@ def test_nobody_claims_nothing() -> None:
     assert claim("spec.replicas", None) == ""
 
 
-def stepped(to: int) -> PolicyStatus:
+def stepped(to: int, template: str = "") -> PolicyStatus:
     step = ScalingStep(from_=3, to=to, at=100.0, reason="demand")
-    return PolicyStatus(scaling=Scaling(last=step))
+    return PolicyStatus(scaling=Scaling(last=step, template=template))
 
 
 HOLDS = {
@@ -288,24 +314,65 @@ HOLDS = {
         True,
     ),
     "a GitOps tool wrote: a conflict, not a hold": (stepped(5), workload(9, replicas_owner=ARGO), False),
+    "a person wrote replicas alone": (stepped(5, "t1"), workload(9, replicas_owner=PERSON, template="t1"), True),
+    "a deploy wrote": (stepped(5, "t1"), workload(9, replicas_owner=PERSON, template="t2"), False),
+    "a person wrote, and what ran before is not known": (
+        stepped(5),
+        workload(9, replicas_owner=PERSON, template="t2"),
+        True,
+    ),
 }
 
 
 @pytest.mark.parametrize(("status", "live", "held"), HOLDS.values(), ids=HOLDS.keys())
 def test_newer_value(status: PolicyStatus, live: Any, held: bool) -> None:
-    assert (newer_value(policy(), status, live, NOW) is not None) is held
+    assert (newer_value(policy(), status, live, NOW, 60.0) is not None) is held
 
 
 def test_written_back_by_a_tool_is_a_claim() -> None:
+    deployed = stepped(5, "t1"), workload(9, replicas_owner=PERSON, template="t2")
+    assert came_with_deploy(*deployed)
+    accepted = accepting(*deployed)
+    assert (accepted.scaling.template, accepted.accepted) == (
+        "t2",
+        Accepted(value="9", manager="kubectl", at=PERSON.at),
+    )
+    assert not came_with_deploy(accepted, deployed[1])
+
+
+def test_the_template_beside_a_count_is_remembered_only_while_the_count_is_known() -> None:
+    def seen(status: PolicyStatus, live: Any) -> str:
+        return with_template(status, live).scaling.template
+
+    assert seen(stepped(9, "t1"), workload(9, replicas_owner=OURS, template="t2")) == "t2"
+    assert seen(stepped(5, "t1"), workload(9, replicas_owner=PERSON, template="t2")) == "t1"
+    hold = newer_value(policy(), stepped(5, "t1"), workload(9, replicas_owner=PERSON, template="t1"), NOW, 60.0)
+    held = stepped(5, "t1").model_copy(update={"hold": hold})
+    assert seen(held, workload(9, replicas_owner=PERSON, template="t2")) == "t2"
+    assert seen(held, workload(7, replicas_owner=PERSON, template="t2")) == "t1"
+    assert seen(PolicyStatus(), workload(9, template="t2")) == ""
+
+
+def test_what_a_tool_wrote_back() -> None:
     assert "argocd-controller" in written_back(stepped(5), workload(3, replicas_owner=ARGO))
     assert written_back(stepped(5), workload(3, replicas_owner=KUBECTL)) == ""
 
 
 @pytest.mark.parametrize(
-    ("generation", "resumed_at", "ends"),
-    [(1, None, False), (2, None, True), (1, 99.0, False), (1, 100.0, True)],
-    ids=["nothing happened", "policy changed", "resumed before it began", "resumed"],
+    ("generation", "resumed_at", "now", "why"),
+    [
+        (1, None, 159.0, ""),
+        (2, None, 159.0, "the policy was changed"),
+        (1, 99.0, 159.0, ""),
+        (1, 100.0, 159.0, "a person resumed it"),
+        (1, None, 160.0, "the time of the hold is over"),
+    ],
+    ids=["nothing happened", "policy changed", "resumed before it began", "resumed", "over"],
 )
-def test_released(generation: int, resumed_at: float | None, ends: bool) -> None:
-    hold = Hold(field="spec.replicas", value="9", manager="kubectl", since=100.0, generation=1)
-    assert released(hold, policy(generation=generation), resumed_at) is ends
+def test_released(generation: int, resumed_at: float | None, now: float, why: str) -> None:
+    hold = Hold(field="spec.replicas", value="9", manager="kubectl", since=100.0, generation=1, until=160.0)
+    older = hold.model_copy(update={"until": None})
+    for one in (hold, older):
+        assert released(one, policy(generation=generation), resumed_at, now, 60.0) == why
+    assert held_text(hold) == "spec.replicas was set to 9 by kubectl, which holds until 1970-01-01T00:02:40Z"
+    assert held_text(older) == "spec.replicas was set to 9 by kubectl"

@@ -240,9 +240,18 @@ ASKED = {
 
 
 @pytest.mark.parametrize(("changes", "wanted"), ASKED.values(), ids=ASKED.keys())
-def test_a_person_may_leave_bounds(changes: list[dict[str, Any]], wanted: dict[str, str]) -> None:
+def test_a_person_may_leave_bounds_by_their_word(changes: list[dict[str, Any]], wanted: dict[str, str]) -> None:
     asked = [RequestedChange.model_validate(change) for change in changes]
     assert planned(requested(inputs(HORIZONTAL, peak=100), asked)) == wanted
+    narrow = policy_spec(
+        horizontal={"minReplicas": 1, "maxReplicas": 4, "follow": False},
+        vertical={"containerPolicies": [{"minAllowed": {"cpu": "500m"}}]},
+    )
+    assert planned(requested(inputs(narrow, peak=100), asked, beyond_bounds=True)) == wanted
+    refused = requested(inputs(narrow, peak=100), asked)
+    assert isinstance(refused, NoPlan)
+    assert refused.final
+    assert "set allowBeyondBounds on another run" in refused.reason
 
 
 @pytest.mark.parametrize(

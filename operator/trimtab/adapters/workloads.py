@@ -17,11 +17,16 @@ from trimtab.domain.objects import FieldOwner, Workload
 from trimtab.domain.rollout import NO_DEADLINE_SECONDS, RolloutStatus
 from trimtab.domain.status import Amounts, ContainerSize, Snapshot
 from trimtab.domain.status_types import parse_time
+from trimtab.domain.units import parse_quantity
 
 REVISION_ANNOTATION: Final = "deployment.kubernetes.io/revision"
 """On a Deployment and its ReplicaSets: which ReplicaSet is of the present template."""
 _PLURAL: Final = {TargetKind.DEPLOYMENT: "deployments", TargetKind.STATEFUL_SET: "statefulsets"}
 _PARALLEL_LISTS: Final = 4
+_RESTARTED_AT: Final = "kubectl.kubernetes.io/restartedAt"
+_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+_WRITTEN: Final = tuple(product(("requests", "limits"), ("cpu", "memory")))
+"""What we may write of a container's resources."""
 
 TargetKey = tuple[str, TargetKind, str]
 """(namespace, kind, name) of a workload."""
@@ -153,6 +158,7 @@ def parse_workload(kind: TargetKind, body: JsonObject) -> Workload:
     containers = spec["template"]["spec"]["containers"]
     replicas = spec.get("replicas", 1)
     managed = meta.get("managedFields") or []
+    note = str((meta.get("annotations") or {}).get(_LAST_APPLIED, ""))
     return Workload(
         namespace=meta["namespace"],
         kind=kind,
@@ -163,13 +169,15 @@ def parse_workload(kind: TargetKind, body: JsonObject) -> Workload:
         containers=tuple(_size(container) for container in containers),
         container_order=tuple(container["name"] for container in containers),
         raw_resources={container["name"]: container.get("resources") or {} for container in containers},
-        replicas_owner=_owner(managed, ("f:spec", "f:replicas")),
-        resources_owners={
-            owned: owner for container in containers for owned, owner in _resources_owners(managed, container["name"])
-        },
+        owners=dict(_owners(managed, [container["name"] for container in containers])),
         selector=_selector(spec.get("selector") or {}),
         rollout=_rollout(kind, body),
-        template=hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:16],
+        template=_digest(spec["template"]),
+        version=_digest(_program(spec["template"])),
+        restarted_at=str(_annotations(spec["template"]).get(_RESTARTED_AT, "")),
+        template_owners=_owners_of(managed, ("f:spec", "f:template")),
+        last_applied=_digest(note) if note else "",
+        stated=_stated(note),
         revision=status.get("updateRevision", "")
         if kind is TargetKind.STATEFUL_SET
         else (meta.get("annotations") or {}).get(REVISION_ANNOTATION, ""),
@@ -204,9 +212,75 @@ def _size(container: JsonObject) -> ContainerSize:
     return ContainerSize(name=container["name"], requests=amounts("requests"), limits=amounts("limits"))
 
 
-def _owner(managed: list[JsonObject], keys: tuple[str, ...]) -> FieldOwner | None:
-    """The newest writer among the owners of a field."""
-    newest: FieldOwner | None = None
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _annotations(template: JsonObject) -> JsonObject:
+    return (template.get("metadata") or {}).get("annotations") or {}
+
+
+def _program(template: JsonObject) -> JsonObject:
+    """The pod template without what we may write of it, and without the time of a restart."""
+    annotations = {name: value for name, value in _annotations(template).items() if name != _RESTARTED_AT}
+    containers = []
+    for container in template["spec"]["containers"]:
+        resources = dict(container.get("resources") or {})
+        for group in ("requests", "limits"):
+            entries = resources.pop(group, None) or {}
+            if others := {name: value for name, value in entries.items() if (group, name) not in _WRITTEN}:
+                resources[group] = others
+        containers.append({**container, "resources": resources})
+    metadata = {**(template.get("metadata") or {}), "annotations": annotations}
+    return {**template, "metadata": metadata, "spec": {**template["spec"], "containers": containers}}
+
+
+def _stated(note: str) -> dict[tuple[str, str], str]:
+    """What a last-applied annotation states of fields that we may write; nothing where it cannot be read."""
+    try:
+        spec = _within(json.loads(note), "spec") if note else {}
+    except (ValueError, RecursionError):
+        return {}
+    found = {("", "spec.replicas"): spec["replicas"]} if "replicas" in spec else {}
+    containers = _within(spec, "template", "spec").get("containers")
+    for container in containers if isinstance(containers, list) else ():
+        for group, resource in _WRITTEN:
+            amounts = _within(container, "resources", group)
+            if resource in amounts:
+                found[str(_within(container).get("name", "")), f"resources.{group}.{resource}"] = amounts[resource]
+    return {key: str(value) for key, value in found.items() if _is_amount(value)}
+
+
+def _within(value: object, *keys: str) -> JsonObject:
+    """The object at the end of these keys; an empty one where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _is_amount(value: object) -> bool:
+    try:
+        parse_quantity(str(value))
+    except ValueError:
+        return False
+    return True
+
+
+def _owners(
+    managed: list[JsonObject], containers: Iterable[str]
+) -> Iterator[tuple[tuple[str, str], tuple[FieldOwner, ...]]]:
+    """All owners of replicas and of each container's resources that we may write."""
+    yield ("", "spec.replicas"), _owners_of(managed, ("f:spec", "f:replicas"))
+    for container in containers:
+        base = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{container}"}}', "f:resources")
+        for group, resource in _WRITTEN:
+            if found := _owners_of(managed, (*base, f"f:{group}", f"f:{resource}")):
+                yield (container, f"resources.{group}.{resource}"), found
+
+
+def _owners_of(managed: list[JsonObject], keys: tuple[str, ...]) -> tuple[FieldOwner, ...]:
+    """The owners of a field or of what is within it, the newest writer last."""
+    found: list[FieldOwner] = []
     for entry in managed:
         fields: Any = entry.get("fieldsV1") or {}
         for key in keys:
@@ -219,17 +293,8 @@ def _owner(managed: list[JsonObject], keys: tuple[str, ...]) -> FieldOwner | Non
             subresource=entry.get("subresource", ""),
             at=entry.get("time", ""),
         )
-        if newest is None or owner.at >= newest.at:
-            newest = owner
-    return newest
-
-
-def _resources_owners(managed: list[JsonObject], container: str) -> Iterator[tuple[tuple[str, str], FieldOwner]]:
-    base = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{container}"}}', "f:resources")
-    for group, resource in product(("requests", "limits"), ("cpu", "memory")):
-        owner = _owner(managed, (*base, f"f:{group}", f"f:{resource}"))
-        if owner is not None:
-            yield (container, f"resources.{group}.{resource}"), owner
+        found.append(owner)
+    return tuple(sorted(found, key=lambda owner: owner.at))
 
 
 def _selector(selector: JsonObject) -> str:

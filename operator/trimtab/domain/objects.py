@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +89,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class FieldOwner:
-    """Who last wrote a field, from managedFields."""
+    """Who wrote a field, from managedFields."""
 
     manager: str
     operation: str
@@ -111,9 +112,9 @@ class Workload:
     """Names in the order of the template, which JSON Patch paths count by."""
     raw_resources: dict[str, dict[str, Any]]
     """Resources of each container as written, which the tests of a patch repeat."""
-    replicas_owner: FieldOwner | None
-    resources_owners: dict[tuple[str, str], FieldOwner]
-    """Last writer of each field of the resources, by container and path, such as ``resources.limits.cpu``."""
+    owners: Mapping[tuple[str, str], tuple[FieldOwner, ...]]
+    """All owners of each field that we may write, the newest writer last, by container (none for replicas) and path:
+    ``("", "spec.replicas")``, ``("app", "resources.limits.cpu")``."""
     selector: str
     """Label selector of its pods, as the API server takes it in a query."""
     rollout: RolloutStatus
@@ -121,11 +122,27 @@ class Workload:
     """Digest of the pod template: another one is a rollout."""
     revision: str = ""
     """What the newest ReplicaSet's annotation (Deployment) or the label of the newest pods (StatefulSet) says."""
+    version: str = ""
+    """Digest of the pod template without CPU and memory of its containers, which we may write, and without the time of
+    the last ``kubectl rollout restart``: another one is another program or another configuration of it."""
+    restarted_at: str = ""
+    """When ``kubectl rollout restart`` last restarted it, as that wrote it."""
+    template_owners: tuple[FieldOwner, ...] = ()
+    """Everybody who owns a field of the pod template, the newest writer last."""
+    last_applied: str = ""
+    """Digest of what client-side ``kubectl apply`` noted; empty where it noted nothing."""
+    stated: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Values that this note states of fields that we may write, by container and path."""
 
     @property
     def rolled_out(self) -> bool:
         """Whether as many pods serve as are asked for, all of the present template."""
         return self.rollout.remaining(self.replicas, of_template=True) == 0
+
+    @property
+    def replicas_owner(self) -> FieldOwner | None:
+        """Who last wrote replicas."""
+        return next(reversed(self.owners.get(("", "spec.replicas"), ())), None)
 
 
 def parse_policy(body: dict[str, Any]) -> Policy:

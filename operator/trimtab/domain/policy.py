@@ -130,6 +130,8 @@ class Guardrails(SpecModel):
     Following goes by the demand and a person's run by the person: neither waits for it."""
     min_history_to_shrink_memory: Duration = Field("168h", validate_default=True, ge=1, le=30 * 86400)
     """As minHistoryToShrink, for a container's memory and the history of what it used."""
+    hold_for: Duration = Field("24h", validate_default=True, ge=1, le=30 * 86400)
+    """How long a replica count that somebody set by hand holds following; a deploy never does."""
     on_stale_data: OnStaleData = OnStaleData.HOLD
     """Hold: stale or missing metrics change nothing."""
     on_field_conflict: OnFieldConflict = OnFieldConflict.STOP

@@ -171,7 +171,7 @@ class RunObjective(SpecModel):
     """Lower bound."""
 
 
-_FIXED = ("policyRef", "trigger", "dryRun", "changes", "objectives")
+_FIXED = ("policyRef", "trigger", "dryRun", "changes", "objectives", "allowBeyondBounds")
 
 
 class RunSpec(SpecModel):
@@ -222,5 +222,7 @@ class RunSpec(SpecModel):
         default_factory=list, max_length=64, json_schema_extra=list_map("path", "container")
     )
     """A person's own change to try. Default: the operator plans one."""
+    allow_beyond_bounds: bool = False
+    """A person's own word that changes may leave the policy's bounds."""
     objectives: list[RunObjective] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("name"))
     """Thresholds for this run. Default: the policy's."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from trimtab.domain.choices import OnNoTraffic
 from trimtab.domain.rules import list_map
 from trimtab.domain.run import Phase, VerdictResult
 from trimtab.domain.status import Condition, OperatingPoint, Snapshot
@@ -92,6 +93,23 @@ class CurveState(StatusModel):
     """Samples that the curve was fitted to."""
 
 
+class PlannedObjective(StatusModel):
+    """An objective as it was when a plan was made: the trial is judged by it."""
+
+    name: Name
+    """Name of the objective."""
+    max: Number = ""
+    """Upper bound; empty without one."""
+    min: Number = ""
+    """Lower bound; empty without one."""
+    query: Name = ""
+    """Digest of the query: another one measures something else."""
+    critical: bool = False
+    """Whether one failure fails the trial."""
+    on_no_traffic: OnNoTraffic = OnNoTraffic.MET
+    """What no value means while no load is seen."""
+
+
 class Plan(StatusModel):
     """What is to be changed, why, and what is expected of it."""
 
@@ -113,6 +131,10 @@ class Plan(StatusModel):
     """What each guard said."""
     curves: list[CurveState] = Field(default_factory=list, max_length=16)
     """Performance curves that the plan rests on."""
+    objectives: list[PlannedObjective] = Field(default_factory=list, max_length=16)
+    """Objectives that the plan was made under, and that its trial is judged by."""
+    version: Name = ""
+    """Digest of the pod template, CPU and memory left out, that the plan was made for."""
 
 
 class Progress(StatusModel):
@@ -158,6 +180,14 @@ class Applied(StatusModel):
     """How many measurements the verdict rests on."""
     written: bool = False
     """Whether every write was confirmed."""
+    template: Name = ""
+    """Digest of the pod template without what the plan writes: another one is a deploy, which ends the trial."""
+    generation: int = 0
+    """Generation of the policy at that time."""
+    version_since: Time | None = None
+    """Time from which the version on trial ran: samples before it are of another, and count for nothing."""
+    last_applied: Name = ""
+    """Digest of what client-side kubectl apply had noted: a later note that states a value makes it theirs."""
 
 
 class Measurement(StatusModel):
@@ -207,6 +237,8 @@ class Verdict(StatusModel):
     """The verdict in one sentence."""
     at: Time = 0.0
     """Time of the verdict."""
+    interrupted: bool = False
+    """Whether a deploy ended the trial: the change is then undone, whatever onInconclusive says."""
 
 
 class Rollback(StatusModel):
@@ -217,7 +249,9 @@ class Rollback(StatusModel):
     at: Time
     """Time of the undoing."""
     restored: bool
-    """Whether every value that was changed was put back."""
+    """Whether every value that was changed is as it was before."""
+    not_restored: list[Phrase] = Field(default_factory=list, max_length=64)
+    """Fields that were left as they are, each with its value and whose it is."""
 
 
 class TimelineEntry(StatusModel):

@@ -223,10 +223,26 @@ class Scaling(StatusModel):
     """The latest step that was written."""
     today: ScalingToday = ScalingToday()
     """Steps since midnight UTC."""
+    template: Name = ""
+    """Digest of the pod template beside the replica count that following last set or accepted: a count that comes with
+    another one is a deploy's."""
+    enforced_generation: int = 0
+    """Latest generation of the policy within whose bounds replicas were seen; without data bounds are set only once."""
+
+
+class VersionState(StatusModel):
+    """The version of the workload that runs: capacity is learned from its own samples."""
+
+    digest: Name
+    """Digest of the pod template, CPU and memory left out."""
+    since: Time | None = None
+    """Time from which it runs alone; absent where it was there at the first look."""
+    rolling: bool = False
+    """Whether it is still being rolled out."""
 
 
 class Hold(StatusModel):
-    """Someone's newer value stands: following waits for ``trimtab resume`` or a change of the policy."""
+    """Someone's newer value stands: following waits for ``trimtab resume``, a change of the policy or its time."""
 
     field: Name
     """Field that someone else wrote."""
@@ -238,6 +254,8 @@ class Hold(StatusModel):
     """Time from which following waits."""
     generation: int
     """Generation of the policy at that time; a later one ends the hold."""
+    until: Time | None = None
+    """Time at which following goes on by itself."""
 
 
 class Accepted(StatusModel):
@@ -338,6 +356,8 @@ class PolicyStatus(StatusModel):
     """What will be needed in days to months."""
     advice: list[AdviceState] = Field(default_factory=list, max_length=5)
     """What else is recommended, the most worthwhile first."""
+    version: VersionState | None = None
+    """Version of the workload that runs."""
     operating_point: OperatingPoint | None = None
     """How the workload is run."""
     scaling: Scaling = Scaling()

@@ -22,7 +22,7 @@ from trimtab.planning.evidence import (
 )
 from trimtab.planning.findings import AssessInputs, Assessment, Known
 from trimtab.planning.insights import gain_insights
-from trimtab.planning.learning import learn
+from trimtab.planning.learning import Carried, learn
 
 
 def assess(inputs: AssessInputs) -> Assessment:
@@ -35,8 +35,13 @@ def assess(inputs: AssessInputs) -> Assessment:
     states = tuple(objective_state(objective, history, quality, now, spec) for objective in spec.objectives)
     objectives, before = tuple(spec.objectives), inputs.previous
     learned = before.learned if before is not None else None
-    if learned is None or learned.outdated(history, objectives, inputs.baseline_until, now):
-        learned = learn(history, objectives, inputs.failures, inputs.baseline_until, now)
+    since = inputs.version_from
+    if learned is None or learned.outdated(history, objectives, inputs.baseline_until, since, now):
+        learned = learn(history, objectives, inputs.failures, inputs.baseline_until, now, since)
+    carried = Carried(learned.curves, cpu_per_load(history, since), objectives, since)
+    former = before.carried if before is not None else None
+    if former is not None and former.replaced_by(carried):
+        former = None
     expected, supervised = _forecast(inputs)
     last = history.load.last()
     finite = history.load.values[np.isfinite(history.load.values)]
@@ -48,10 +53,13 @@ def assess(inputs: AssessInputs) -> Assessment:
         pods_missing=pods_missing(history, inputs.failures, now),
         uncounted=uncounted(spec, history),
         forecast=expected,
-        known=replace(before, supervised=supervised, learned=learned) if before else Known(supervised, learned),
+        known=replace(
+            before or Known(supervised, learned), supervised=supervised, learned=learned, carried=former or carried
+        ),
         curves=learned.curves,
         not_learned=learned.not_learned,
-        cpu_per_load=cpu_per_load(history),
+        cpu_per_load=carried.cpu_per_load,
+        carried=former,
         usage=usage_of(spec, history, now),
         profile=profile_of(finite),
         peak_seen=float(finite.max()) if finite.size else math.nan,

@@ -13,6 +13,7 @@ from trimtab.domain.series import FloatArray
 from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import parse_quantity
 from trimtab.planning.findings import Assessment
+from trimtab.planning.learning import Carried
 from trimtab.planning.strategies import STRATEGIES, Strategy
 
 _UNBOUND: Final = 0.999
@@ -83,14 +84,29 @@ def _stand_in(assessment: Assessment, strategy: Strategy, cpu_sizes: FloatArray)
 def effective_capacity(
     assessment: Assessment, spec: PolicySpec, strategy: Strategy, point: OperatingPoint, cpu_size: float
 ) -> Capacity:
-    """Capacity under an operating point: what a run set, but never more than what is learned allows."""
+    """Capacity under an operating point: what a run set, but never more than what is learned allows.
+
+    While a new version is learned, that of the version before, and less where the new one takes more CPU for its load.
+    """
     found = capacity(assessment, spec, strategy, cpu_size)
+    if assessment.carried is not None:
+        found = _as_before(assessment, assessment.carried, spec, strategy, cpu_size)
     if not point.load_per_replica:
         return found
     fixed = parse_quantity(point.load_per_replica)
     if found.learned and found.load_per_replica < fixed:
         return found
     return Capacity(fixed, f"operating point{f' of {point.from_}' if point.from_ else ''}", learned=True)
+
+
+def _as_before(
+    assessment: Assessment, carried: Carried, spec: PolicySpec, strategy: Strategy, cpu_size: float
+) -> Capacity:
+    former = replace(assessment, curves=carried.curves, cpu_per_load=carried.cpu_per_load)
+    found = capacity(former, spec, strategy, cpu_size)
+    dearer = assessment.cpu_per_load / carried.cpu_per_load if carried.cpu_per_load > 0 else math.nan
+    load = found.load_per_replica / max(1.0, dearer) if math.isfinite(dearer) else found.load_per_replica
+    return Capacity(load, f"of the version before, while this one is learned: {found.source}", found.learned)
 
 
 def strategy_of(spec: PolicySpec, point: OperatingPoint) -> Strategy:

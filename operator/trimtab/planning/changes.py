@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
@@ -13,6 +14,9 @@ from trimtab.domain.units import parse_quantity
 
 REPLICAS: Final = "spec.replicas"
 _RESOURCES: Final = "resources."
+_RESOURCE_PATHS: Final = tuple(
+    f"{_RESOURCES}{group}.{resource}" for group in ("requests", "limits") for resource in ("cpu", "memory")
+)
 
 
 class Seen(StrEnum):
@@ -40,9 +44,7 @@ def value(workload: Workload, path: str, container: str = "") -> str:
 
 def owner(workload: Workload, change: FieldChange) -> FieldOwner | None:
     """Who last wrote the field of a change."""
-    if change.path == REPLICAS:
-        return workload.replicas_owner
-    return workload.resources_owners.get((change.container, change.path))
+    return next(reversed(workload.owners.get((change.container, change.path), ())), None)
 
 
 def same(left: str, right: str) -> bool:
@@ -62,7 +64,9 @@ def amount(quantity: str) -> float:
 
 
 def seen(workload: Workload, change: FieldChange) -> Seen:
-    """What the live value is to the change."""
+    """What the live value is to the change; one of a container that is there no more is another."""
+    if change.container and change.container not in workload.container_order:
+        return Seen.OTHER
     live = value(workload, change.path, change.container)
     if same(live, change.to):
         return Seen.AFTER
@@ -81,6 +85,18 @@ def lowers(change: FieldChange) -> bool:
 def rolls(changes: Iterable[FieldChange]) -> bool:
     """Whether the changes touch the pod template, so that every pod is replaced."""
     return any(change.path.startswith(_RESOURCES) for change in changes)
+
+
+def template_beside(workload: Workload, changes: Iterable[FieldChange]) -> str:
+    """Digest of the pod template without what the changes write; empty where the template is not known."""
+    if not workload.version:
+        return ""
+    written = {(change.container, change.path) for change in changes}
+    parts = [workload.version, workload.restarted_at]
+    for size in workload.containers:
+        others = (path for path in _RESOURCE_PATHS if (size.name, path) not in written)
+        parts.extend(f"{size.name} {path} {_amount(size, path)}" for path in others)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def reversed_changes(changes: Iterable[FieldChange]) -> tuple[FieldChange, ...]:

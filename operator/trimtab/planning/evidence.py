@@ -18,7 +18,7 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.status import ObjectiveState
 from trimtab.domain.units import format_number
-from trimtab.planning.learning import on_grid
+from trimtab.planning.learning import of_version, on_grid
 from trimtab.planning.rightsizing import Usage
 
 STILL_SEEN: Final = (None, DataProblem.PODS_MISSING, DataProblem.SHORT_HISTORY, DataProblem.GAPS)
@@ -130,12 +130,13 @@ def idle_below(load: Series) -> float:
     return float(finite.max()) * _NO_TRAFFIC_SHARE if finite.size else 0.0
 
 
-def cpu_per_load(history: WorkloadHistory) -> float:
-    """Median of CPU usage over load where there is load."""
-    if len(history.load) == 0 or not history.cpu_cores:
+def cpu_per_load(history: WorkloadHistory, since: float | None = None) -> float:
+    """Median of CPU usage over load where there is load, from ``since`` on (None: all)."""
+    of_load = history.load if since is None or len(history.load) == 0 else of_version(history.load, since)
+    if len(of_load) == 0 or not history.cpu_cores:
         return math.nan
-    used = np.sum([on_grid(history.load, series) for series in history.cpu_cores.values()], axis=0)
-    load = history.load.values
+    used = np.sum([on_grid(of_load, series) for series in history.cpu_cores.values()], axis=0)
+    load = of_load.values
     busy = np.isfinite(used) & np.isfinite(load) & (load > max(idle_below(history.load), 0.0)) & (used > 0)
     return float(np.median(used[busy] / load[busy])) if busy.sum() >= 3 else math.nan
 

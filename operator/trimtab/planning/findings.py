@@ -19,7 +19,7 @@ from trimtab.forecasting.capacity_plan import Room
 from trimtab.forecasting.forecast import Forecast, NoForecast
 from trimtab.forecasting.supervision import Supervised
 from trimtab.planning.health import Health, NoHealth
-from trimtab.planning.learning import Learned
+from trimtab.planning.learning import Carried, Learned
 from trimtab.planning.outlook import Outlook, OutlookRecords, OutlookState
 from trimtab.planning.performance_model import PerformanceCurve
 from trimtab.planning.recommendations import Advice
@@ -74,6 +74,8 @@ class Known:
     rollouts: Rollouts = field(default_factory=Rollouts)
     advised: tuple[str, ...] = ()
     """Keys of the advice that was given."""
+    carried: Carried | None = None
+    """What was last known of the capacity of this version, or of the one before while this one is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class AssessInputs:
     """What the round before learned."""
     baseline_until: float | None = None
     """Curves are learned only from samples before this time: the start of the change on trial."""
+    version_from: float | None = None
+    """Capacity is learned only from samples from this time on, when the present version ran alone; None: from all."""
     running: Running | None = None
     """The workload; None when it is not there."""
     no_insights: str = ""
@@ -148,6 +152,8 @@ class Assessment:
     """Demand seen now; NaN when unknown."""
     known: Known = field(repr=False)
     """To be handed to the next round."""
+    carried: Carried | None = None
+    """Capacity of the version before, by which following goes on while the present one is learned."""
     insights: Insights | None = None
     """None where the workload or its data are not there, and where they could not be gained."""
     insights_failed: str = ""

@@ -63,6 +63,8 @@ class FollowInputs:
     unit: str = ""
     settle_seconds: float = 120.0
     """Start-up time and one metric window: before it a step up cannot show in an objective."""
+    bounds_enforced: bool = True
+    """Replicas were seen within these bounds since the policy was last changed: without data they are not set again."""
     memory: Memory = field(default_factory=Memory)
 
 
@@ -76,6 +78,8 @@ class Follow:
     not_capacity: bool
     memory: Memory
     written: Memory
+    bounds_set: bool = False
+    """Bounds that somebody has just set ask for it, whatever is known of demand and objectives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +103,11 @@ def follow(inputs: FollowInputs) -> Follow | Hold:
     memory, current = inputs.memory, inputs.replicas
     if current == 0:
         return Hold("scaled to zero by someone: following starts again above zero", False, memory)
-    if (inside := _bounded(inputs, current)) != current:
-        side = f"maxReplicas {inputs.max_replicas}" if inside < current else f"minReplicas {inputs.min_replicas}"
-        written = replace(memory, behavior=scaled(memory.behavior, inputs.now, current, inside))
-        return Follow(inside, f"{current} replicas are beyond {side}", False, False, memory, written)
     demand = _fresh(inputs)
     if isinstance(demand, str):
-        return Hold(demand, False, memory)
+        return _without_data(inputs, demand)
+    if (inside := _inside(inputs)) is not None:
+        return inside
     wanted, reason = _wanted(inputs, demand)
     advice = advise(
         memory.rescue, inputs.breach, inputs.now, demand, current, inputs.ready_replicas, inputs.settle_seconds
@@ -132,6 +134,27 @@ def follow(inputs: FollowInputs) -> Follow | Hold:
         after = stepped(advice.state, inputs.breach, inputs.now, demand, current, inputs.ready_replicas, target)
         written = replace(written, rescue=after)
     return Follow(target, reason, urgent and target > current, advice.not_capacity, memory, written)
+
+
+def _inside(inputs: FollowInputs) -> Follow | None:
+    """A step into the bounds, at once and whatever the demand; None where replicas are within them."""
+    memory, current = inputs.memory, inputs.replicas
+    if (inside := _bounded(inputs, current)) == current:
+        return None
+    side = f"maxReplicas {inputs.max_replicas}" if inside < current else f"minReplicas {inputs.min_replicas}"
+    written = replace(memory, behavior=scaled(memory.behavior, inputs.now, current, inside))
+    reason = f"{current} replicas are beyond {side}"
+    return Follow(inside, reason, False, False, memory, written, bounds_set=not inputs.bounds_enforced)
+
+
+def _without_data(inputs: FollowInputs, why: str) -> Follow | Hold:
+    """All that may be written without a demand: bounds that somebody has just set, and nothing else."""
+    inside = _inside(inputs)
+    if inside is None:
+        return Hold(why, False, inputs.memory)
+    if not inside.bounds_set:
+        return Hold(f"{inside.reason}, but {why}", False, inputs.memory)
+    return replace(inside, reason=f"{inside.reason}, which the policy as it is now asks for whatever the demand")
 
 
 def _wanted(inputs: FollowInputs, demand: float) -> tuple[int, str]:

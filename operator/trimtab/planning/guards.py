@@ -15,7 +15,9 @@ from trimtab.domain.run_status import FieldChange, GuardResult
 from trimtab.domain.status_types import format_time
 from trimtab.domain.units import format_duration
 from trimtab.planning import changes as fields
+from trimtab.planning.bounds import beyond
 from trimtab.planning.fleet import Fleet, why_wait
+from trimtab.planning.holding import held_text
 from trimtab.planning.ownership import claim
 from trimtab.planning.rightsizing import Usage
 from trimtab.planning.settling import why_held
@@ -54,6 +56,12 @@ class GuardFacts:
     """What the other policies mean for this one."""
     applying: bool = False
     """The run has begun to write, so that a rollout under way is its own."""
+    approved: bool = False
+    """A person said yes to the plan."""
+    same_policy: bool = True
+    """The policy was not changed since the run began to act."""
+    beyond_bounds: bool = False
+    """A person said that the run's values may leave the policy's bounds."""
 
 
 Guard = Callable[[GuardFacts], str]
@@ -112,6 +120,20 @@ def _begins_by_itself(facts: GuardFacts) -> bool:
     return facts.trigger is not Trigger.MANUAL and not facts.applying and not to_be_approved
 
 
+def _mode(facts: GuardFacts) -> str:
+    mode = facts.spec.mode
+    if mode in (Mode.OBSERVE, Mode.RECOMMEND):
+        return f"spec.mode is {mode.value}; runs act in Approve or Auto"
+    if mode is Mode.APPROVE and facts.applying and not facts.approved:
+        return "spec.mode is Approve, and nobody approved the plan"
+    return ""
+
+
+def _bounds(facts: GuardFacts) -> str:
+    stepwise = facts.trigger is not Trigger.MANUAL and facts.same_policy
+    return "" if facts.beyond_bounds else beyond(facts.spec, facts.changes, nearer_is_well=stepwise)
+
+
 def _workload(facts: GuardFacts) -> str:
     if facts.workload is None:
         return f"{facts.spec.target_ref.kind.value} {facts.spec.target_ref.name} is not there"
@@ -142,7 +164,7 @@ def _hold(facts: GuardFacts) -> str:
     hold = facts.policy.status.hold
     if hold is None or facts.trigger is Trigger.MANUAL:
         return ""
-    return f"{hold.field} was set to {hold.value} by {hold.manager}; trimtab resume {facts.policy.name} to go on"
+    return f"{held_text(hold)}; trimtab resume {facts.policy.name} to go on"
 
 
 def _active(facts: GuardFacts) -> str:
@@ -245,6 +267,8 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("paused", _paused),
     ("pausedAll", _paused_all),
     ("fleetPaused", _fleet_paused),
+    ("mode", _mode),
+    ("bounds", _bounds),
     ("workload", _workload),
     ("rollout", _rollout),
     ("conflict", conflicts),

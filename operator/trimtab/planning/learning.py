@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -29,17 +30,45 @@ class Learned:
     samples: int
     objectives: tuple[Objective, ...]
     baseline_until: float | None
+    since: float | None = None
+    """Time of the first sample of the version that this was learned of; None: all are."""
 
     def outdated(
-        self, history: WorkloadHistory, objectives: tuple[Objective, ...], baseline_until: float | None, now: float
+        self,
+        history: WorkloadHistory,
+        objectives: tuple[Objective, ...],
+        baseline_until: float | None,
+        since: float | None,
+        now: float,
     ) -> bool:
         """Whether to learn again: what is asked has changed, or a tenth of the history or ten steps are new."""
-        if (self.objectives, self.baseline_until) != (objectives, baseline_until):
+        if (self.objectives, self.baseline_until, self.since) != (objectives, baseline_until, since):
             return True
         if baseline_until is not None:
             return False
         new = (now - self.at) / history.load.step_seconds
         return new >= min(_RELEARN_STEPS, max(1.0, _RELEARN_SHARE * self.samples))
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What was last known of the capacity of some version of the workload; picklable.
+
+    Following goes on by it while a later version is learned.
+    """
+
+    curves: dict[str, PerformanceCurve]
+    cpu_per_load: float
+    """CPU in cores that one unit of load uses; NaN when unknown."""
+    objectives: tuple[Objective, ...]
+    since: float | None
+
+    def replaced_by(self, newer: Carried) -> bool:
+        """Whether all that was known of the version before is known of a later one, or is of use no more."""
+        if self.since == newer.since or self.objectives != newer.objectives:
+            return True
+        known = math.isfinite(newer.cpu_per_load) or not math.isfinite(self.cpu_per_load)
+        return known and self.curves.keys() <= newer.curves.keys()
 
 
 def learn(
@@ -48,14 +77,20 @@ def learn(
     failures: Mapping[str, str],
     baseline_until: float | None,
     now: float,
+    since: float | None = None,
 ) -> Learned:
-    """Fit the curve of every objective on samples before ``baseline_until`` (None: all)."""
+    """Fit the curve of every objective on samples from ``since`` on and before ``baseline_until`` (None: all)."""
     curves: dict[str, PerformanceCurve] = {}
     not_learned: dict[str, str] = {}
     for objective in objectives:
         series = history.objectives.get(objective.name)
         if series is not None and baseline_until is not None:
             series = series.between(series.start, baseline_until)
+        if series is not None and since is not None:
+            series = of_version(series, since)
+            if len(series) == 0:
+                not_learned[objective.name] = f"{objective.name} has no samples of the present version yet"
+                continue
         if series is None or len(series) == 0 or len(history.load) == 0:
             why = failures.get(f"objective/{objective.name}", f"{objective.name} has no samples to learn from")
             not_learned[objective.name] = why
@@ -73,7 +108,16 @@ def learn(
             not_learned[objective.name] = curve.reason
         else:
             curves[objective.name] = curve
-    return Learned(curves, not_learned, now, history.load.present, objectives, baseline_until)
+    return Learned(curves, not_learned, now, history.load.present, objectives, baseline_until, since)
+
+
+def of_version(series: Series, since: float) -> Series:
+    """The samples from ``since`` on; none where that is infinite."""
+    return (
+        series.between(max(since, series.start), series.end)
+        if math.isfinite(since)
+        else replace(series, values=series.values[:0])
+    )
 
 
 def on_grid(grid: Series, other: Series) -> FloatArray:

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from trimtab.domain.choices import Mode, OnInconclusive
-from trimtab.domain.objects import InvalidSpec, Workload
+from trimtab.domain.objects import InvalidSpec
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec, VerdictResult
-from trimtab.domain.run_status import Applied, FieldChange, GuardResult, Plan, Rollback, Verdict
+from trimtab.domain.run_status import Applied, GuardResult, Plan, Verdict
 from trimtab.domain.status_types import format_time
 from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
 from trimtab.planning.fleet import only_waits
+from trimtab.planning.ownership import deployer
 from trimtab.planning.settling import on_trial, progress_of
 from trimtab.planning.steps import (
     FIELD_MANAGER,
@@ -33,6 +34,8 @@ from trimtab.planning.steps import (
     specs,
     why_no_spec,
 )
+from trimtab.planning.terms import broken, spec_for, terms_of
+from trimtab.planning.undoing import gone, newer, stands, undo, writer
 
 
 def next_step(facts: RunFacts, now: float) -> Step:
@@ -97,13 +100,14 @@ def _awaiting_approval(facts: RunFacts, now: float) -> Step:
         return end(facts, now, Phase.FAILED, why_no_spec(facts))
     if facts.workload is None:
         return end(facts, now, Phase.SUPERSEDED, "the workload is gone")
-    if any(fields.seen(facts.workload, change) is not Seen.BEFORE for change in fields.on_workload(plan.changes)):
+    if _outdated(facts, plan, spec_for(policy_spec, run_spec)):
         if isinstance(facts.plan, NoPlan):
             return end(facts, now, Phase.SUPERSEDED, f"no longer called for: {facts.plan.reason}")
         if facts.plan is None or facts.plan.hash == plan.hash:
-            return Wait("the workload has changed since the plan was made")
+            return Wait("the workload or the objectives have changed since the plan was made")
         replaced = facts.run.status.model_copy(update={"plan": facts.plan})
-        return Record(replaced, f"the workload has changed: plan {facts.plan.hash} replaces {plan.hash} and waits")
+        changed = "the workload or the objectives have changed"
+        return Record(replaced, f"{changed}: plan {facts.plan.hash} replaces {plan.hash} and waits")
     if run_spec.approval is None:
         return Wait(f"waits for approval: trimtab approve {facts.run.name} (plan {plan.hash})")
     if run_spec.approval.plan_hash != plan.hash:
@@ -111,6 +115,19 @@ def _awaiting_approval(facts: RunFacts, now: float) -> Step:
             f"plan {run_spec.approval.plan_hash} was approved, but the plan now is {plan.hash}; approve that one"
         )
     return _apply(facts, now, plan)
+
+
+def _outdated(facts: RunFacts, plan: Plan, spec: PolicySpec) -> bool:
+    """Whether a plan that waits is of another version, of other values or under other objectives than those of now."""
+    assert facts.workload is not None, "asked before"
+    if plan.version != facts.workload.version or plan.objectives != terms_of(spec.objectives):
+        return True
+    return any(fields.seen(facts.workload, change) is not Seen.BEFORE for change in fields.on_workload(plan.changes))
+
+
+def approves(spec: RunSpec | None, plan: Plan) -> bool:
+    """Whether a person said yes to this very plan."""
+    return spec is not None and spec.approval is not None and spec.approval.plan_hash == plan.hash
 
 
 def _apply(facts: RunFacts, now: float, plan: Plan) -> Step:
@@ -148,6 +165,10 @@ def _applied(facts: RunFacts, spec: PolicySpec, plan: Plan, now: float) -> Appli
         at=now,
         validate_interval_seconds=round(interval),
         measurements=max(1, math.floor(spec.validation.duration / interval + 1e-9)),
+        template=fields.template_beside(facts.workload, written),
+        generation=facts.policy.generation if facts.policy is not None else 0,
+        version_since=facts.version_since,
+        last_applied=facts.workload.last_applied,
     )
 
 
@@ -156,15 +177,20 @@ def _applying(facts: RunFacts, now: float) -> Step:
     status, plan = facts.run.status, facts.run.status.plan
     assert plan is not None, "recorded with the phase"
     assert status.applied is not None, "recorded with the phase"
-    if (gone := _gone(facts, now)) is not None:
-        return gone
+    if status.verdict is not None:
+        return _conclude(facts, now, status.verdict)
+    if (ended := gone(facts, now)) is not None:
+        return ended
     assert facts.workload is not None, "not gone"
     states = [(change, fields.seen(facts.workload, change)) for change in fields.on_workload(plan.changes)]
     started = any(state is Seen.AFTER for _, state in states)
-    if (why := _stop_reason(facts) or _faulty_policy(facts)) is not None:
-        return _undo(facts, now, why.phase, why.reason)
-    if other := [change for change, state in states if state is Seen.OTHER]:
-        return _undo(facts, now, Phase.SUPERSEDED, _newer(facts.workload, other[0]))
+    if (why := _stop_reason(facts) or _faulty_policy(facts) or _withdrawn(facts)) is not None:
+        return undo(facts, now, why.phase, why.reason)
+    if (deployed := _deployed(facts, now)) is not None:
+        return deployed
+    for change, _ in states:
+        if who := newer(facts, change):
+            return undo(facts, now, Phase.SUPERSEDED, stands(facts.workload, change, who))
     todo = [change for change, state in states if state is Seen.BEFORE]
     if not todo:
         progress = progress_of(plan, facts.workload, now)
@@ -172,9 +198,9 @@ def _applying(facts: RunFacts, now: float) -> Step:
         reason = "applied; measured once the change is complete"
         return become(facts, now, Phase.SETTLING, reason, status.model_copy(update=update))
     if facts.write_error:
-        return _undo(facts, now, Phase.FAILED, facts.write_error)
+        return undo(facts, now, Phase.FAILED, facts.write_error)
     if said_no := blocked(facts.guards):
-        return _undo(facts, now, Phase.ROLLED_BACK if started else Phase.REJECTED, said_no)
+        return undo(facts, now, Phase.ROLLED_BACK if started else Phase.REJECTED, said_no)
     if not started and now - status.applied.at > 2 * facts.step_seconds:
         policy_spec, _ = specs(facts)
         if policy_spec is not None:
@@ -220,6 +246,8 @@ def _validating(facts: RunFacts, now: float) -> Step:
 def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
     """Keeps or undoes the change as the recorded verdict says."""
     policy_spec, _ = specs(facts)
+    if verdict.interrupted:
+        return undo(facts, now, Phase.SUPERSEDED, verdict.message)
     match verdict.result:
         case VerdictResult.PASS:
             keep = True
@@ -232,9 +260,9 @@ def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
         case _:
             assert_never(verdict.result)
     if not keep:
-        return _undo(facts, now, Phase.ROLLED_BACK, verdict.message)
-    if (gone := _gone(facts, now)) is not None:
-        return gone
+        return undo(facts, now, Phase.ROLLED_BACK, verdict.message)
+    if (ended := gone(facts, now)) is not None:
+        return ended
     return end(facts, now, Phase.SUCCEEDED, f"kept: {verdict.message}")
 
 
@@ -244,7 +272,7 @@ def _succeeded(facts: RunFacts, now: float) -> Step:
     undone = isinstance(spec, RunSpec) and spec.cancelled and status.applied is not None and status.rollback is None
     if not undone or facts.run.deleting:
         return Wait("ended Succeeded")
-    return _undo(facts, now, Phase.ROLLED_BACK, "undone by a person")
+    return undo(facts, now, Phase.ROLLED_BACK, "undone by a person")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +301,20 @@ def _faulty_policy(facts: RunFacts) -> _Stop | None:
     return None
 
 
+def _withdrawn(facts: RunFacts) -> _Stop | None:
+    """Why a trial has lost its leave to act, or the objectives that it was planned under."""
+    (policy_spec, run_spec), plan = specs(facts), facts.run.status.plan
+    if policy_spec is None or run_spec is None or plan is None:
+        return None
+    mode = policy_spec.mode
+    if mode in (Mode.OBSERVE, Mode.RECOMMEND) or (mode is Mode.APPROVE and not approves(run_spec, plan)):
+        unapproved = ", and nobody approved the plan" if mode is Mode.APPROVE else ""
+        return _Stop(Phase.CANCELLED, f"spec.mode was lowered to {mode.value} during the trial{unapproved}")
+    if why := broken(plan.objectives, spec_for(policy_spec, run_spec).objectives):
+        return _Stop(Phase.CANCELLED, f"{why} during the trial")
+    return None
+
+
 def _called_off(facts: RunFacts, now: float) -> Step | None:
     """Ends a run that has not touched the workload, where somebody called it off."""
     stop = _stop_reason(facts)
@@ -280,53 +322,32 @@ def _called_off(facts: RunFacts, now: float) -> Step | None:
 
 
 def _interrupted(facts: RunFacts, now: float) -> Step | None:
-    """Ends a trial early: the workload is gone, somebody stopped it, or somebody's newer value is live."""
-    if (gone := _gone(facts, now)) is not None:
-        return gone
-    if (stop := _stop_reason(facts) or _faulty_policy(facts)) is not None:
-        return _undo(facts, now, stop.phase, stop.reason)
+    """Ends a trial early: the workload is gone, somebody stopped it, deployed, or has a newer value live."""
+    if (ended := gone(facts, now)) is not None:
+        return ended
+    if (stop := _stop_reason(facts) or _faulty_policy(facts) or _withdrawn(facts)) is not None:
+        return undo(facts, now, stop.phase, stop.reason)
+    if (deployed := _deployed(facts, now)) is not None:
+        return deployed
     assert facts.workload is not None, "not gone"
     plan = facts.run.status.plan
     for change in fields.on_workload(plan.changes if plan else ()):
-        if fields.seen(facts.workload, change) is not Seen.AFTER:
-            return _undo(facts, now, Phase.SUPERSEDED, _newer(facts.workload, change))
+        who = newer(facts, change)
+        if not who and fields.seen(facts.workload, change) is Seen.BEFORE:
+            who = writer(facts.workload, change)
+        if who:
+            return undo(facts, now, Phase.SUPERSEDED, stands(facts.workload, change, who))
     return None
 
 
-def _gone(facts: RunFacts, now: float) -> Step | None:
-    """Ends a run whose workload is no longer the one it changed; nothing is touched."""
-    applied = facts.run.status.applied
-    if facts.workload is None:
-        reason = "the workload was deleted during the run; nothing is left to undo"
-    elif applied is not None and facts.workload.uid != applied.uid:
-        reason = "the workload was deleted and created again during the run; the new one is not touched"
-    else:
+def _deployed(facts: RunFacts, now: float) -> Step | None:
+    """Ends a trial whose pod template was changed by others: samples before and after it are of two versions."""
+    status, workload = facts.run.status, facts.workload
+    assert workload is not None, "not gone"
+    assert status.applied is not None, "recorded before"
+    written = fields.on_workload(status.plan.changes if status.plan else ())
+    if status.applied.template in ("", fields.template_beside(workload, written)):
         return None
-    return end(facts, now, Phase.SUPERSEDED, reason)
-
-
-def _undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
-    """Restores each field whose live value is the last one that we wrote, and leaves every other one alone."""
-    if (gone := _gone(facts, now)) is not None:
-        return gone
-    assert facts.workload is not None, "not gone"
-    plan = facts.run.status.plan
-    written = fields.on_workload(plan.changes if plan else ())
-    ours = tuple(change for change in written if fields.seen(facts.workload, change) is Seen.AFTER)
-    foreign = [change for change in written if fields.seen(facts.workload, change) is Seen.OTHER]
-    if ours and not facts.undo_error:
-        return Write(fields.reversed_changes(ours), undo=True, reason=reason)
-    if ours and not foreign:
-        return Wait(f"cannot undo yet: {facts.undo_error}")
-    if foreign:
-        phase, reason = Phase.SUPERSEDED, _newer(facts.workload, foreign[0])
-        if ours:
-            reason = f"{reason}, and {fields.describe(ours)} with it: {facts.undo_error}"
-    rollback = Rollback(reason=reason, at=now, restored=not foreign)
-    return end(facts, now, phase, reason, facts.run.status.model_copy(update={"rollback": rollback}))
-
-
-def _newer(workload: Workload, change: FieldChange) -> str:
-    owner = fields.owner(workload, change)
-    live = fields.value(workload, change.path, change.container) or "nothing"
-    return f"{change.path} was set to {live} by {owner.manager if owner else 'somebody'}; that newer value stands"
+    message = f"the pod template was changed by {deployer(workload)} during the trial, which proves nothing any more"
+    verdict = Verdict(result=VerdictResult.INCONCLUSIVE, message=message, at=now, interrupted=True)
+    return Record(status.model_copy(update={"verdict": verdict}), f"verdict Inconclusive: {message}")

@@ -6,7 +6,9 @@ import re
 from enum import StrEnum
 from typing import Final
 
-from trimtab.domain.objects import FieldOwner
+from trimtab.domain.objects import FieldOwner, Workload
+from trimtab.domain.run_status import FieldChange
+from trimtab.planning import changes as fields
 from trimtab.planning.steps import FIELD_MANAGER
 
 
@@ -59,3 +61,30 @@ def claim(field: str, owner: FieldOwner | None) -> str:
     if remedy is None or owner is None:
         return ""
     return f"{field} is owned by {kind.value} manager {owner.manager!r}; {remedy}"
+
+
+def claimant(workload: Workload, change: FieldChange, last_applied: str) -> str:
+    """Who made the live value of a field that we wrote their own since; empty while it is still ours.
+
+    An owner by ``Apply`` beside us, any owner instead of us, or a client-side apply since ``last_applied`` (the digest
+    of its note when we wrote) that states the live value. ``kubectl scale`` to the live value leaves no trace and is
+    not seen. Where managedFields say nothing, the value alone decides.
+    """
+    key = (change.container, change.path)
+    owners = workload.owners.get(key, ())
+    others = [owner for owner in owners if owner.manager != FIELD_MANAGER]
+    if owners and len(others) == len(owners):
+        return others[-1].manager
+    if applied := [owner for owner in others if owner.operation == "Apply"]:
+        return applied[-1].manager
+    stated = workload.stated.get(key, "")
+    if workload.last_applied != last_applied and stated:
+        live = fields.value(workload, change.path, change.container)
+        return "kubectl-client-side-apply" if fields.same(stated, live) else ""
+    return ""
+
+
+def deployer(workload: Workload) -> str:
+    """Who else last wrote a field of the pod template."""
+    others = (owner.manager for owner in reversed(workload.template_owners) if owner.manager != FIELD_MANAGER)
+    return next(others, "somebody")

@@ -12,15 +12,25 @@ from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import RequestedChange, Trigger
-from trimtab.domain.run_status import FieldChange, GuardResult, Plan, Predicted, PredictedCost, PredictedObjective
+from trimtab.domain.run_status import (
+    FieldChange,
+    GuardResult,
+    Plan,
+    PlannedObjective,
+    Predicted,
+    PredictedCost,
+    PredictedObjective,
+)
 from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import format_cpu, format_memory, format_number
 from trimtab.planning import changes as fields
+from trimtab.planning.bounds import beyond
 from trimtab.planning.options import Option, PlanInputs, changes_to, cheapest, follows, grows_only, option, options
 from trimtab.planning.plan_text import evidence, full_reason, reason_for, well_reason
 from trimtab.planning.rightsizing import memory_short
 from trimtab.planning.shrinking import history_to_shrink, too_young
 from trimtab.planning.steps import NoPlan
+from trimtab.planning.terms import terms_of
 
 _Z90: Final = 1.645
 
@@ -74,8 +84,10 @@ def propose(inputs: PlanInputs) -> Proposal | NoPlan:
     return _proposal(inputs, changes, chosen, present, trigger, reason, guard)
 
 
-def requested(inputs: PlanInputs, wanted: Iterable[RequestedChange]) -> Proposal | NoPlan:
-    """A plan of a person's own changes; bounds and steps of the policy are the person's to leave."""
+def requested(
+    inputs: PlanInputs, wanted: Iterable[RequestedChange], *, beyond_bounds: bool = False
+) -> Proposal | NoPlan:
+    """A plan of a person's own changes; steps of the policy are the person's to leave, bounds if they say so."""
     workload = inputs.workload
     changes: list[FieldChange] = []
     for change in wanted:
@@ -91,6 +103,9 @@ def requested(inputs: PlanInputs, wanted: Iterable[RequestedChange]) -> Proposal
             changes.append(FieldChange(path=change.path, container=change.container, from_=before, to=after))
     if not changes:
         return NoPlan("spec.changes: every value is already as asked for")
+    if not beyond_bounds and (outside := beyond(inputs.spec, changes)):
+        remedy = "ask for a value within it, change the policy, or set allowBeyondBounds on another run"
+        return NoPlan(f"spec.changes: {outside}; {remedy}")
     resized = {size.name: size for size in fields.sizes_of(workload, changes)}
     containers = tuple(resized.get(size.name, size) for size in workload.containers)
     chosen = option(inputs, fields.replicas_of(changes) or workload.replicas, containers)
@@ -119,6 +134,7 @@ def _proposal(
 ) -> Proposal:
     if follows(inputs.spec.horizontal) and trigger is not Trigger.MANUAL:
         changes = tuple(change for change in changes if change.path != fields.REPLICAS)
+    terms = terms_of(inputs.spec.objectives)
     peak_load = max(inputs.demand.peak, inputs.demand.now) / max(chosen.replicas, 1)
     predicted = Predicted(
         peak_load_per_replica=format_number(peak_load, 6),
@@ -133,7 +149,7 @@ def _proposal(
         ),
     )
     plan = Plan(
-        hash=_hash(inputs.workload, changes),
+        hash=_hash(inputs.workload, changes, terms),
         reason=reason,
         changes=list(changes),
         former_point=inputs.point,
@@ -142,6 +158,8 @@ def _proposal(
         evidence=evidence(inputs, present, chosen),
         guardrails=list(guards),
         curves=[curve.to_state() for curve in inputs.curves.values()],
+        objectives=terms,
+        version=inputs.workload.version,
     )
     return Proposal(plan, trigger, present.monthly, chosen.monthly)
 
@@ -201,8 +219,10 @@ def _written(change: RequestedChange) -> str:
     return format_number(change.to, 6)
 
 
-def _hash(workload: Workload, changes: Iterable[FieldChange]) -> str:
-    text = "|".join([workload.uid, *(f"{c.path}/{c.container}:{c.from_}>{c.to}" for c in changes)])
+def _hash(workload: Workload, changes: Iterable[FieldChange], terms: Iterable[PlannedObjective]) -> str:
+    """Of what a person says yes to: the changes, of which version, and the objectives that they are judged by."""
+    parts = [workload.uid, workload.version, *(f"{c.path}/{c.container}:{c.from_}>{c.to}" for c in changes)]
+    text = "|".join([*parts, *(term.model_dump_json() for term in terms)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

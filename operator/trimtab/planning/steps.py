@@ -56,6 +56,8 @@ class RunFacts:
     """Window of the rates, which must not reach back before the change."""
     startup_seconds: float = 0.0
     """Time that a pod takes to become ready."""
+    version_since: float | None = None
+    """Time from which the present version runs alone; None where no other was seen."""
     write_error: str = ""
     """Why the API server will not take the change, where trying again does not help."""
     undo_error: str = ""

@@ -14,6 +14,7 @@ from trimtab.forecasting.forecast import Forecast
 from trimtab.planning import changes as fields
 from trimtab.planning.evidence import STILL_SEEN
 from trimtab.planning.findings import Assessment
+from trimtab.planning.holding import held_text
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.insight_conditions import Turn, conditions
 from trimtab.reconcile.outcome import Outcome
@@ -147,11 +148,13 @@ def _doing(situation: Situation, outcome: Outcome, status: PolicyStatus, active:
         return f"paused: {resume}"
     if not quality.ok and quality.problem is not DataProblem.SHORT_HISTORY:
         what = "nothing is tried" if quality.problem in STILL_SEEN else "nothing is changed"
+        if situation.workload is not None and outcome.wanted_replicas not in (None, situation.workload.replicas):
+            what = outcome.following
         return f"{what}: {quality.message}"
     if outcome.conflict:
         return f"recommends only: {outcome.conflict}"
-    if (hold := status.hold) is not None:
-        return f"{hold.field} was set to {hold.value} by {hold.manager}; {resume}"
+    if status.hold is not None:
+        return f"{held_text(status.hold)}; {resume}"
     if not quality.ok:
         return f"nothing is tried yet: {quality.message}"
     if active is not None:

@@ -21,7 +21,15 @@ from trimtab.domain.status_types import parse_time
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning.evidence import STILL_SEEN
 from trimtab.planning.following import Follow, FollowInputs, follow
-from trimtab.planning.holding import accepted_value, newer_value, released, written_back
+from trimtab.planning.holding import (
+    accepting,
+    came_with_deploy,
+    held_text,
+    newer_value,
+    released,
+    with_template,
+    written_back,
+)
 from trimtab.planning.ownership import claim
 from trimtab.planning.rescue import Breach
 from trimtab.planning.rightsizing import cpu_size
@@ -53,6 +61,7 @@ async def follow_demand(services: Services, situation: Situation, remembered: Re
         return Followed("")
     remembered.status = confirm_step(remembered.status, workload, situation.now)
     remembered.status = await _with_hold(services, situation, remembered, workload)
+    remembered.status = _with_bounds(with_template(remembered.status, workload), situation, workload.replicas)
     back = written_back(remembered.status, workload)
     if not back and remembered.status.scaling.last is None:
         back = claim("spec.replicas", workload.replicas_owner)
@@ -62,13 +71,15 @@ async def follow_demand(services: Services, situation: Situation, remembered: Re
         return Followed(decision.reason, workload.replicas, decision.not_capacity, back)
     remembered.following = decision.memory
     why_not = conflict or back or services.turns.switch.state.paused or _why_not(situation, remembered.status)
-    if not why_not and decision.replicas < workload.replicas and situation.assessment.unknown:
+    fewer = decision.replicas < workload.replicas and not decision.bounds_set
+    if not why_not and fewer and situation.assessment.unknown:
         why_not = f"nothing is removed without a fresh value of {', '.join(situation.assessment.unknown)}"
     if why_not:
         return Followed(f"{decision.reason}; not done: {why_not}", decision.replicas, decision.not_capacity, back)
     done = await _step(services, situation, remembered, decision)
     if done:
         remembered.following = decision.written
+        remembered.status = _with_bounds(remembered.status, situation, decision.replicas)
     return Followed(decision.reason, decision.replicas, decision.not_capacity)
 
 
@@ -94,7 +105,7 @@ def written(scaling: Scaling, now: float) -> Scaling:
     today = scaling.today if scaling.today.date == date else ScalingToday(date=date)
     up = step.to > step.from_
     today = today.model_copy(update={"ups": today.ups + up, "downs": today.downs + (not up)})
-    return Scaling(pending=None, last=step, today=today)
+    return scaling.model_copy(update={"pending": None, "last": step, "today": today})
 
 
 def _with_step_written(status: PolicyStatus, now: float) -> PolicyStatus:
@@ -102,35 +113,57 @@ def _with_step_written(status: PolicyStatus, now: float) -> PolicyStatus:
     return status.model_copy(update={"scaling": written(status.scaling, now), "accepted": None})
 
 
+def _bounds(situation: Situation) -> tuple[int, int]:
+    """(min, max) of replicas under policy and strategy."""
+    horizontal, strategy = situation.spec.horizontal, situation.strategy
+    assert horizontal is not None, "asked before"
+    low = max(horizontal.min_replicas, min(strategy.min_replicas, horizontal.max_replicas))
+    return low, min(horizontal.max_replicas, _MOST_REPLICAS)
+
+
+def _with_bounds(status: PolicyStatus, situation: Situation, replicas: int) -> PolicyStatus:
+    """The status once so many replicas are seen within the bounds of the policy as it is now."""
+    low, high = _bounds(situation)
+    generation = situation.policy.generation
+    if not low <= replicas <= high or status.scaling.enforced_generation == generation:
+        return status
+    scaling = status.scaling.model_copy(update={"enforced_generation": generation})
+    return status.model_copy(update={"scaling": scaling})
+
+
 async def _with_hold(
     services: Services, situation: Situation, remembered: Remembered, workload: Workload
 ) -> PolicyStatus:
     """The status with a hold begun or ended, as people's values and words ask for."""
-    status, policy = remembered.status, situation.policy
-    if status.hold is not None:
+    status, policy, hold_for = remembered.status, situation.policy, situation.spec.guardrails.hold_for
+    if came_with_deploy(status, workload):
+        owner = workload.replicas_owner
+        who = owner.manager if owner else "somebody"
+        _log.info("deployed", policy=policy.name, namespace=policy.namespace, replicas=workload.replicas, manager=who)
+        return accepting(status, workload)
+    newer = newer_value(policy, status, workload, situation.now, hold_for)
+    if status.hold is not None and (newer is None or newer.value == status.hold.value):
         resumed = policy.annotations.get(RESUMED_ANNOTATION)
         try:
             resumed_at = parse_time(resumed) if resumed else None
         except ValueError:
             resumed_at = None
-        if not released(status.hold, policy, resumed_at):
+        if not (why := released(status.hold, policy, resumed_at, situation.now, hold_for)):
             return status
-        message = f"follows again from {workload.replicas} replicas"
+        message = f"follows again from {workload.replicas} replicas: {why}"
         await services.events.post(policy, "Normal", "Resumed", message, services.clock())
-        return status.model_copy(update={"hold": None, "accepted": accepted_value(workload)})
-    hold = newer_value(policy, status, workload, situation.now)
-    if hold is None:
+        return accepting(status, workload)
+    if newer is None:
         return status
-    message = (
-        f"{hold.field} was set to {hold.value} by {hold.manager}: following waits for trimtab resume {policy.name}"
-    )
+    message = f"{held_text(newer)}: following waits for that or trimtab resume {policy.name}"
     await services.events.post(policy, "Warning", "HeldByPerson", message, services.clock())
-    return status.model_copy(update={"hold": hold})
+    return status.model_copy(update={"hold": newer})
 
 
 def _inputs(situation: Situation, remembered: Remembered, workload: Workload) -> FollowInputs:
     """What the pure decision rests on."""
     horizontal, assessment, history = situation.spec.horizontal, situation.assessment, situation.history
+    low, high = _bounds(situation)
     assert horizontal is not None, "asked before"
     found, strategy = situation.capacity(), situation.strategy
     last = history.load.last()
@@ -143,8 +176,8 @@ def _inputs(situation: Situation, remembered: Remembered, workload: Workload) ->
         now=situation.now,
         replicas=workload.replicas,
         ready_replicas=workload.ready_replicas,
-        min_replicas=max(horizontal.min_replicas, min(strategy.min_replicas, horizontal.max_replicas)),
-        max_replicas=min(horizontal.max_replicas, _MOST_REPLICAS),
+        min_replicas=low,
+        max_replicas=high,
         demand=assessment.demand if assessment.quality.problem in STILL_SEEN else None,
         demand_age_seconds=situation.now - last[0] if last else math.inf,
         max_data_age_seconds=situation.spec.guardrails.max_data_age,
@@ -159,6 +192,7 @@ def _inputs(situation: Situation, remembered: Remembered, workload: Workload) ->
         behavior=horizontal.behavior,
         unit=history.load.unit,
         settle_seconds=startup + situation.window_seconds + situation.spec.analysis.interval,
+        bounds_enforced=remembered.status.scaling.enforced_generation == situation.policy.generation,
         memory=remembered.following,
     )
 
@@ -188,7 +222,7 @@ def _why_not(situation: Situation, status: PolicyStatus) -> str:
     """Why following must not write now, whatever it would set."""
     mode, run = situation.spec.mode, situation.active_run
     if status.hold is not None:
-        return f"held: {status.hold.field} was set to {status.hold.value} by {status.hold.manager}"
+        return f"held: {held_text(status.hold)}"
     if situation.spec.paused:
         return "spec.paused is true"
     if mode in (Mode.OBSERVE, Mode.RECOMMEND):
@@ -206,7 +240,8 @@ async def _step(services: Services, situation: Situation, remembered: Remembered
     assert workload is not None, "asked before"
     step = ScalingStep(from_=workload.replicas, to=decision.replicas, at=services.clock(), reason=decision.reason)
     before = remembered.status
-    recorded = before.model_copy(update={"scaling": before.scaling.model_copy(update={"pending": step})})
+    scaling = before.scaling.model_copy(update={"pending": step, "template": workload.template})
+    recorded = before.model_copy(update={"scaling": scaling})
     await _count_rescue(services, situation, decision, workload)
     await services.resources.write_policy_status(policy, recorded)
     remembered.status = recorded

@@ -19,6 +19,7 @@ from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.status import ConditionType, PolicyStatus
 from trimtab.planning.findings import AssessInputs, Assessment, Running
+from trimtab.planning.versions import followed, learns_from
 from trimtab.reconcile.announcing import NOT_CAPACITY
 from trimtab.reconcile.insight_news import news
 from trimtab.reconcile.judging import samples_before
@@ -84,7 +85,11 @@ def assess_inputs(
     assert target is not None, "a usable policy has a target"
     if (why := around.seen.unreadable.get(target)) is not None:
         raise KubeError(0, "Unreadable", why)
-    running = _running(policy, around.seen.workloads.get(target), runs, around.limits, memory.status)
+    workload = around.seen.workloads.get(target)
+    if workload is not None:
+        version = followed(memory.status.version, workload, now)
+        memory.status = memory.status.model_copy(update={"version": version})
+    running = _running(policy, workload, runs, around.limits, memory.status)
     is_off = now < memory.no_insights_until
     trial = next((run for run in runs if run.phase.unproven and run.status.applied), None)
     applied = trial.status.applied if trial else None
@@ -98,6 +103,7 @@ def assess_inputs(
         lead_seconds=lead_seconds(read.history, policy.spec.analysis.interval, _window(services, policy.spec)),
         previous=memory.known,
         baseline_until=applied.at if applied else None,
+        version_from=learns_from(memory.status.version, _window(services, policy.spec)),
         running=running,
         no_insights="they took too long before" if is_off else "",
     )

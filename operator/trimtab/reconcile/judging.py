@@ -19,10 +19,11 @@ from trimtab.planning.options import follows
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.steps import Judged
+from trimtab.planning.terms import spec_for, under
 from trimtab.planning.trial_guards import TRIAL_GUARDS
 from trimtab.planning.trials import Former, Intent, Peak, Samples, Trial, measurements
 from trimtab.planning.validation import NotYet, verdict
-from trimtab.reconcile.situation import Situation, spec_for
+from trimtab.reconcile.situation import Situation
 
 _INTENT: Final = {
     Trigger.COST: Intent.SAVE,
@@ -41,7 +42,7 @@ def judge(run: Run, situation: Situation, now: float) -> Judged:
     assert applied is not None, "recorded before the phase"
     assert plan is not None, "recorded before the phase"
     run_spec = run.spec if isinstance(run.spec, RunSpec) else None
-    spec = spec_for(situation.spec, run_spec)
+    spec = under(spec_for(situation.spec, run_spec), plan.objectives)
     times = sample_times(applied)
     ready = times[times <= readable_until(situation, now)]
     if ready.size == 0:
@@ -51,7 +52,7 @@ def judge(run: Run, situation: Situation, now: float) -> Judged:
         intent=_INTENT[run_spec.trigger if run_spec else Trigger.MANUAL],
         objectives=tuple(spec.objectives),
         curves=_curves(plan, spec),
-        before=_samples(situation.history, _times_before(applied), spec),
+        before=_samples(situation.history, _times_before(applied), spec, applied.version_since),
         after=after,
         former=_former(applied, plan, spec, after),
         spec=spec.validation,
@@ -87,9 +88,12 @@ def readable_until(situation: Situation, now: float) -> float:
     return until if now - last > patience else min(last, until)
 
 
-def _samples(history: WorkloadHistory, times: FloatArray, spec: PolicySpec) -> Samples:
+def _samples(history: WorkloadHistory, times: FloatArray, spec: PolicySpec, since: float | None = None) -> Samples:
+    """What was measured at these times; NaN before ``since``, when another version ran."""
+
     def at(series: Series | None) -> FloatArray:
-        return np.array([series.at(time) if series is not None else math.nan for time in times], dtype=np.float64)
+        found = [series.at(time) if series is not None else math.nan for time in times]
+        return np.where(times >= (since or -math.inf), np.array(found, dtype=np.float64), math.nan)
 
     covered = np.array([not pods_missing(history, {}, float(time)) for time in times], dtype=np.bool_)
     return Samples(

@@ -20,13 +20,15 @@ from trimtab.planning import changes as fields
 from trimtab.planning.capacity import capacity
 from trimtab.planning.fleet import Fleet, only_waits, why_wait
 from trimtab.planning.guards import GuardFacts, acted_within_a_day, ask
-from trimtab.planning.lifecycle import blocked, next_step
+from trimtab.planning.lifecycle import approves, blocked, next_step
 from trimtab.planning.plans import Proposal, adopt, propose, requested
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.steps import NoPlan, Record, RunFacts, Step, Wait, Write
+from trimtab.planning.terms import spec_for
+from trimtab.planning.versions import learns_from, too_new
 from trimtab.reconcile.judging import judge
 from trimtab.reconcile.services import Services
-from trimtab.reconcile.situation import Situation, spec_for
+from trimtab.reconcile.situation import Situation
 
 _STEPS_A_ROUND: Final = 16
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -157,9 +159,14 @@ def plan_for(situation: Situation, run: Run | None) -> Proposal | NoPlan:
     if situation.workload is None:
         return NoPlan("the workload is not there", final=False)
     run_spec = run.spec if run is not None and isinstance(run.spec, RunSpec) else None
+    own = run_spec is None or not run_spec.changes
+    # A broken objective does not wait: what stands in for a capacity is better than none.
+    patience = situation.spec.guardrails.min_history if own and not situation.assessment.breached else 0.0
+    if why := too_new(situation.status.version, situation.workload, situation.now, patience):
+        return NoPlan(why, final=False)
     inputs = situation.plan_inputs(spec_for(situation.spec, run_spec))
     if run_spec is not None and run_spec.changes:
-        return requested(inputs, run_spec.changes)
+        return requested(inputs, run_spec.changes, beyond_bounds=run_spec.allow_beyond_bounds)
     if not situation.assessment.quality.ok:
         return NoPlan(situation.assessment.quality.message, final=False)
     proposal = propose(inputs)
@@ -222,6 +229,7 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
     situation = replace(situation, workload=workload)
     if run.phase is Phase.APPLYING and workload is not None:
         situation = await read_again(services, situation, workload)
+        facts = replace(facts, policy=situation.policy)
     older = next((other.name for other in situation.runs if other.name != run.name and other.phase.unproven), "")
     startup = situation.history.startup_seconds or 0.0
     facts = replace(
@@ -230,6 +238,7 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
         step_seconds=situation.step_seconds,
         window_seconds=situation.window_seconds,
         startup_seconds=startup,
+        version_since=learns_from(situation.status.version, situation.window_seconds),
     )
     plan = run.status.plan
     if run.phase in (Phase.PENDING, Phase.AWAITING_APPROVAL):
@@ -237,12 +246,21 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
         plan = proposal.plan if isinstance(proposal, Proposal) else plan
         facts = replace(facts, plan=proposal.plan if isinstance(proposal, Proposal) else proposal)
     if run.phase in (Phase.PENDING, Phase.AWAITING_APPROVAL, Phase.APPLYING):
-        trigger = run.spec.trigger if isinstance(run.spec, RunSpec) else Trigger.MANUAL
+        spec = run.spec if isinstance(run.spec, RunSpec) else None
+        trigger = spec.trigger if spec is not None else Trigger.MANUAL
         await services.turns.look()
         now = services.clock()
         fleet = services.turns.fleet(situation.policy, trigger, now)
         question = guard_facts(situation, run.name, trigger, plan, now, fleet)
-        asked = ask(replace(question, applying=run.phase is Phase.APPLYING))
+        asked = ask(
+            replace(
+                question,
+                applying=run.phase is Phase.APPLYING,
+                approved=plan is not None and approves(spec, plan),
+                same_policy=run.status.applied is None or run.status.applied.generation == question.policy.generation,
+                beyond_bounds=spec is not None and spec.allow_beyond_bounds,
+            )
+        )
         facts = replace(facts, guards=(*(plan.guardrails if plan and run.phase is Phase.PENDING else ()), *asked))
     if run.phase in (Phase.SETTLING, Phase.VALIDATING) and run.status.verdict is None and workload is not None:
         facts = replace(facts, pods=await services.pods.seen(workload, why=not workload.rolled_out))

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from trimtab.analytics.anomaly import Anomaly
 from trimtab.domain.history import WorkloadHistory, without_samples
-from trimtab.domain.objectives import Objective
 from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec
@@ -191,19 +190,3 @@ def _proven_point(runs: tuple[Run, ...]) -> OperatingPoint:
 def lead_seconds(history: WorkloadHistory, step_seconds: float, window_seconds: float) -> float:
     """How far ahead a replica count must hold: until ordered pods serve and the next decision has shown."""
     return (history.startup_seconds or 0.0) + window_seconds + 2 * step_seconds
-
-
-def spec_for(spec: PolicySpec, run: RunSpec | None) -> PolicySpec:
-    """The policy's spec under a run's own strategy and thresholds."""
-    if run is None:
-        return spec
-    thresholds = {objective.name: objective for objective in run.objectives}
-
-    def own(objective: Objective) -> Objective:
-        other = thresholds.get(objective.name)
-        return objective.model_copy(update={"max": other.max, "min": other.min}) if other else objective
-
-    update: dict[str, object] = {"objectives": [own(objective) for objective in spec.objectives]}
-    if run.strategy is not None:
-        update["strategy"] = run.strategy
-    return spec.model_copy(update=update)

@@ -18,6 +18,7 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase
 from trimtab.domain.status import Condition, ConditionType, PolicyState, TrendState
 from trimtab.domain.status_types import format_time
+from trimtab.planning.holding import held_text
 from trimtab.reporting.terminal_insights import insights, pairs
 
 _PHASE_STYLE: Final = {
@@ -204,6 +205,9 @@ def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:
         if forecast.drift != "None":
             rows.append(("drift", f"{forecast.drift}: {forecast.drift_message}"))
         rows += [("model", f"{one.from_}→{one.to} at {format_time(one.at)}: {one.reason}") for one in forecast.changes]
+    if status.version is not None and status.version.since is not None:
+        stage = "is rolled out since" if status.version.rolling else "runs since"
+        rows.append(("version", f"{status.version.digest} {stage} {format_time(status.version.since)}"))
     if status.operating_point is not None:
         point = status.operating_point
         source = f" from run {point.from_}" if point.from_ else ""
@@ -213,6 +217,8 @@ def _facts(policy: Policy, spec: PolicySpec) -> RenderableType:
         last, today = status.scaling.last, status.scaling.today
         rows.append(("last step", f"{last.from_}→{last.to} at {format_time(last.at)}: {last.reason}"))
         rows.append(("steps today", f"{today.ups} up, {today.downs} down"))
+    if status.hold is not None:
+        rows.append(("held", held_text(status.hold)))
     if status.cost is not None:
         cost = status.cost
         rows.append(("cost a month", f"{cost.monthly} {cost.currency}, recommended {cost.recommended_monthly}"))
