@@ -36,7 +36,7 @@ def assess(inputs: AssessInputs) -> Assessment:
     objectives, before = tuple(spec.objectives), inputs.previous
     learned = before.learned if before is not None else None
     since = inputs.version_from
-    if learned is None or learned.outdated(history, objectives, inputs.baseline_until, since, now):
+    if learned is None or learned.outdated(history, objectives, inputs.baseline_until, now, since):
         learned = learn(history, objectives, inputs.failures, inputs.baseline_until, now, since)
     carried = Carried(learned.curves, cpu_per_load(history, since), objectives, since)
     former = before.carried if before is not None else None

@@ -38,8 +38,8 @@ class Learned:
         history: WorkloadHistory,
         objectives: tuple[Objective, ...],
         baseline_until: float | None,
-        since: float | None,
         now: float,
+        since: float | None = None,
     ) -> bool:
         """Whether to learn again: what is asked has changed, or a tenth of the history or ten steps are new."""
         if (self.objectives, self.baseline_until, self.since) != (objectives, baseline_until, since):
