@@ -56,15 +56,17 @@ def test_samples_of_the_present_version_begin_one_window_after_it_runs_alone() -
 NEW = {
     "never another": (FOUND, "v1", 60.0, ""),
     "not known": (None, "v1", 60.0, ""),
-    "deployed since it was looked at": (FOUND, "v2", 0.0, "another version was deployed just now"),
+    "deployed since it was looked at": (FOUND, "v2", None, "another version was deployed just now"),
     "rolling": (ROLLING, "v2", 0.0, "another version is being rolled out"),
+    "rolling, and nobody waits": (ROLLING, "v2", None, ""),
+    "young, and nobody waits": (ALONE, "v2", None, ""),
     "too young": (ALONE, "v2", 60.0, "runs wait until guardrails.minHistory"),
     "old enough": (ALONE, "v2", 40.0, ""),
 }
 
 
 @pytest.mark.parametrize(("state", "live", "needed", "why"), NEW.values(), ids=NEW.keys())
-def test_what_is_too_new_to_plan_on(state: VersionState | None, live: str, needed: float, why: str) -> None:
+def test_what_is_too_new_to_plan_on(state: VersionState | None, live: str, needed: float | None, why: str) -> None:
     found = too_new(state, workload(version=live), 200.0, needed)
     assert why in found
     assert bool(why) == bool(found)

@@ -34,12 +34,17 @@ def learns_from(state: VersionState | None, window_seconds: float) -> float | No
     return math.inf if state.rolling else state.since + window_seconds
 
 
-def too_new(state: VersionState | None, workload: Workload, now: float, min_history: float) -> str:
-    """Why nothing is planned on what is known of the version that runs now; empty when enough is."""
+def too_new(state: VersionState | None, workload: Workload, now: float, min_history: float | None) -> str:
+    """Why nothing is planned on what is known of the version that runs now; empty when enough is.
+
+    Without ``min_history`` it is enough that what is known is not of another version.
+    """
     if state is None or not workload.version:
         return ""
     if state.digest != workload.version:
         return "another version was deployed just now"
+    if min_history is None:
+        return ""
     if state.rolling:
         return "another version is being rolled out"
     if state.since is not None and now - state.since < min_history:

@@ -161,7 +161,7 @@ def plan_for(situation: Situation, run: Run | None) -> Proposal | NoPlan:
     run_spec = run.spec if run is not None and isinstance(run.spec, RunSpec) else None
     own = run_spec is None or not run_spec.changes
     # A broken objective does not wait: what stands in for a capacity is better than none.
-    patience = situation.spec.guardrails.min_history if own and not situation.assessment.breached else 0.0
+    patience = situation.spec.guardrails.min_history if own and not situation.assessment.breached else None
     if why := too_new(situation.status.version, situation.workload, situation.now, patience):
         return NoPlan(why, final=False)
     inputs = situation.plan_inputs(spec_for(situation.spec, run_spec))
