@@ -71,18 +71,18 @@ async def test_a_write_of_a_run_is_refused_when_what_matters_has_changed(
     refused = {"scaled": REFUSED, "resized": REFUSED, "recreated": REFUSED}
     assert answers == {**refused, "labelled": 200, "untouched": 200}
     ends = {name: (one["status"]["phase"], verdict(one)) for name, one in ended.items()}
-    stood, kept = ("Superseded", ""), ("Succeeded", "Pass")
-    assert ends == {**dict.fromkeys(refused, stood), "labelled": kept, "untouched": kept}
+    stood, deployed, kept = ("Superseded", ""), ("Superseded", "Inconclusive"), ("Succeeded", "Pass")
+    assert ends == {**dict.fromkeys(refused, stood), "labelled": deployed, "untouched": kept}
     assert await replicas(stage, "scaled") == PERSONS_REPLICAS
     assert await resources(stage, "resized") == {group: {"cpu": PERSONS_CPU, "memory": "256Mi"} for group in GROUPS}
     assert await replicas(stage, "recreated") == REPLICAS
     labelled = container(await stage.workload("labelled"))
     assert (labelled["resources"]["limits"]["cpu"], labelled["env"]) == (
-        GOOD_CPU,
+        CPU,
         [{"name": "COLOUR", "value": "blue"}],
     )
     assert (await resources(stage, "scaled"))["limits"]["cpu"] == CPU
-    done = Counter({("labelled", "deployments"): 1, ("untouched", "deployments/scale"): 1})
+    done = Counter({("labelled", "deployments"): 2, ("untouched", "deployments/scale"): 1})  # made, and undone
     assert audit.done() == done
     assert {write.name for write in audit.writes() if write.status == REFUSED} == set(refused)
 
