@@ -205,7 +205,7 @@ def explain(policy: PolicyName, namespace: Namespace = "default", kubeconfig: Ku
     async def show(resources: Resources) -> None:
         found = await resources.policy(namespace, policy)
         runs = [run for run in await resources.runs(namespace) if run.policy_name == policy]
-        _out.print(explanation(found, sorted(runs, key=lambda run: run.created_at)))
+        _out.print(explanation(found, sorted(runs, key=lambda run: run.created_at), now=time.time()))
 
     _with_resources(kubeconfig, show)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
@@ -9,13 +10,39 @@ import kopf
 from kubernetes import client, config
 
 from trimtab.adapters.resources import POLICIES, RUNS
-from trimtab.domain.objects import parse_policy, parse_run
+from trimtab.domain.objects import Policy, Run, parse_policy, parse_run
 from trimtab.domain.policy import GROUP, VERSION
 from trimtab.wiring import Operator
 
 
+class Told:
+    """What handlers are given: it tells the operator, in the operator's own loop, what the watches saw."""
+
+    def __init__(self, operator: Operator, loop: asyncio.AbstractEventLoop) -> None:
+        self._operator = operator
+        self._loop = loop
+        self.namespaces = operator.namespaces
+        self.clusterwide = operator.clusterwide
+
+    def policy_seen(self, policy: Policy) -> None:
+        """A policy is there."""
+        self._loop.call_soon_threadsafe(self._operator.policy_seen, policy)
+
+    def policy_gone(self, policy: Policy) -> None:
+        """A policy was deleted."""
+        self._loop.call_soon_threadsafe(self._operator.policy_gone, policy)
+
+    def run_seen(self, run: Run) -> None:
+        """A run is there."""
+        self._loop.call_soon_threadsafe(self._operator.run_seen, run)
+
+    def run_gone(self, run: Run) -> None:
+        """A run was deleted."""
+        self._loop.call_soon_threadsafe(self._operator.run_gone, run)
+
+
 @kopf.on.startup()
-async def configure(settings: kopf.OperatorSettings, memo: Operator, **_: Any) -> None:
+async def configure(settings: kopf.OperatorSettings, memo: Told, **_: Any) -> None:
     """No Events of Kopf's own, no handler bookkeeping on our objects, and no limit that slows a burst of events."""
     settings.scanning.disabled = not memo.clusterwide
     settings.posting.enabled = False
@@ -50,7 +77,7 @@ async def login(logger: kopf.Logger, settings: kopf.OperatorSettings, **_: Any) 
 
 
 @kopf.on.event(GROUP, VERSION, POLICIES)
-async def policy_seen(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
+async def policy_seen(event: kopf.RawEvent, memo: Told, **_: Any) -> None:
     """A policy was listed, made, changed or deleted."""
     policy = parse_policy(dict(event["object"]))
     if event["type"] == "DELETED":
@@ -60,7 +87,7 @@ async def policy_seen(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
 
 
 @kopf.on.event(GROUP, VERSION, RUNS)
-async def run_seen(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
+async def run_seen(event: kopf.RawEvent, memo: Told, **_: Any) -> None:
     """A run was listed, made, changed or deleted."""
     run = parse_run(dict(event["object"]))
     if event["type"] == "DELETED":

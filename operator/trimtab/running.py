@@ -6,17 +6,16 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-import kopf
 import structlog
 from aiohttp import web
 
-from trimtab import handlers
 from trimtab.adapters.store_engine import shown
 from trimtab.adapters.switch import SWITCH
 from trimtab.settings import NO_STORE, Settings
+from trimtab.watching import Watches
 from trimtab.wiring import Operator, operator
 
 _STALLED_SECONDS: Final = 120.0
@@ -29,7 +28,10 @@ async def run(settings: Settings) -> None:
         os.environ["KUBECONFIG"] = str(settings.kubeconfig)  # Kopf logs in by itself
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    async with operator(settings) as running, _health(settings.health_port, running):
+    async with AsyncExitStack() as opened:
+        running = await opened.enter_async_context(operator(settings))
+        watching = Watches(running, stop)
+        await opened.enter_async_context(_health(settings.health_port, running, watching))
         if settings.metrics_port:
             running.services.telemetry.serve(settings.metrics_port)
         await running.load()
@@ -41,10 +43,8 @@ async def run(settings: Settings) -> None:
             switch=f"{settings.switch_in}/{SWITCH}",
             store=settings.store_url if settings.store_url == NO_STORE else shown(settings.store_url),
         )
-        ready = asyncio.Event()
-        watches = asyncio.create_task(_watch(settings, running, stop, ready))
-        await asyncio.wait({watches, asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
-        _stop_on_signals(stop)  # again: Kopf has put handlers of its own in place, and would wait for our flag
+        watches = asyncio.create_task(watching.run())
+        await asyncio.wait({watches, asyncio.create_task(watching.ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
         rounds = asyncio.create_task(running.scheduler.run())
         stopped = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({watches, rounds, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -61,26 +61,19 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-async def _watch(settings: Settings, running: Operator, stop: asyncio.Event, ready: asyncio.Event) -> None:
-    assert handlers.policy_seen, "importing the module registers its handlers"
-    await kopf.operator(
-        standalone=True,
-        clusterwide=settings.all_namespaces,
-        namespaces=settings.namespaces,
-        memo=running,
-        stop_flag=stop,
-        ready_flag=ready,
-    )
-
-
 @asynccontextmanager
-async def _health(port: int, running: Operator) -> AsyncIterator[None]:
-    """/healthz says 503 once no round has ended for two minutes, and which leases are held."""
+async def _health(port: int, running: Operator, watching: Watches) -> AsyncIterator[None]:
+    """/healthz says 503 once no round has ended for two minutes, which leases are held, and why nothing is watched.
+
+    The latter with 200: a new process would find no more to watch than this one.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         age = running.services.clock() - running.scheduler.last_round
         healthy = age < _STALLED_SECONDS
         lines = [f"last round ended {age:.0f} s ago", *running.services.leases.lines()]
+        if watching.trouble:
+            lines.append(f"nothing is watched: {watching.trouble}")
         return web.Response(status=200 if healthy else 503, text="".join(f"{line}\n" for line in lines))
 
     app = web.Application()

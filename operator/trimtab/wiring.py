@@ -28,7 +28,7 @@ from trimtab.reconcile.round import Reconciler
 from trimtab.reconcile.scheduler import Scheduler
 from trimtab.reconcile.services import Services, StorePace
 from trimtab.reconcile.turns import Turns
-from trimtab.reconcile.world import World
+from trimtab.reconcile.world import Key, World
 from trimtab.settings import NO_STORE, Settings, own_namespace
 
 
@@ -48,12 +48,23 @@ class Operator:
         return not self.namespaces
 
     async def load(self) -> None:
-        """Read all policies and runs once, before the first round; raises KubeError."""
+        """Read all policies and runs, before the first round and after watches broke off; raises KubeError.
+
+        Those that are gone since are forgotten.
+        """
+        policies: dict[Key, Policy] = {}
+        runs: dict[Key, Run] = {}
         for namespace in self.namespaces or (None,):
-            for policy in await self.services.resources.policies(namespace):
-                self.policy_seen(policy)
-            for run in await self.services.resources.runs(namespace):
-                self.run_seen(run)
+            policies |= {policy.key: policy for policy in await self.services.resources.policies(namespace)}
+            runs |= {run.key: run for run in await self.services.resources.runs(namespace)}
+        for gone in [run for key, run in self.world.runs.items() if key not in runs]:
+            self.run_gone(gone)
+        for policy in [policy for key, policy in self.world.policies.items() if key not in policies]:
+            self.policy_gone(policy)
+        for policy in policies.values():
+            self.policy_seen(policy)
+        for run in runs.values():
+            self.run_seen(run)
 
     def policy_seen(self, policy: Policy) -> None:
         """A policy is there; wakes the scheduler when it is new or a person changed it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -84,6 +84,8 @@ class Gate:
         self._upstream = upstream.rstrip("/")
         self._tls = ssl.create_default_context(cafile=str(ca_file)) if ca_file else None
         self._holds: list[Hold] = []
+        self._answers: list[tuple[Callable[[Request], bool], int, bytes]] = []
+        self._under_way: dict[asyncio.Task[Any], Request] = {}
         self.seen: list[Request] = []
         """Every request that is not a watch, in the order in which they came."""
         self.url = ""
@@ -117,6 +119,18 @@ class Gate:
         self._holds.append(made)
         return made
 
+    @contextlib.contextmanager
+    def answering(self, matches: Callable[[Request], bool], status: int, body: bytes = b"") -> Iterator[None]:
+        """Answer what matches in the server's place; connections of it that are open are cut."""
+        answer = (matches, status, body)
+        self._answers.append(answer)
+        for task in [task for task, request in self._under_way.items() if matches(request)]:
+            task.cancel()
+        try:
+            yield
+        finally:
+            self._answers.remove(answer)
+
     def kubeconfig(self, like: Path, folder: Path) -> Path:
         """A kubeconfig as another one, but through the gate."""
         config: dict[str, Any] = yaml.safe_load(like.read_text())
@@ -130,6 +144,9 @@ class Gate:
         seen = Request(request.method, request.path, request.query_string, body)
         if "watch=true" not in seen.query.lower():
             self.seen.append(seen)
+        for matches, status, text in self._answers:
+            if matches(seen):
+                return web.Response(status=status, body=text, content_type="application/json")
         hold = next((hold for hold in self._holds if not hold._caught.done() and hold.matches(seen)), None)
         if hold is None:
             for other in self._holds:
@@ -152,6 +169,10 @@ class Gate:
     ) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OWN_TO_A_CONNECTION}
         url = f"{self._upstream}{request.raw_path}"
+        task = asyncio.current_task()
+        assert task is not None, "a request has a task"
+        self._under_way[task] = Request(request.method, request.path, request.query_string, body)
+        task.add_done_callback(lambda ended: self._under_way.pop(ended, None))
         async with self._session.request(
             request.method, url, headers=headers, data=body or None, allow_redirects=False
         ) as answer:

@@ -154,7 +154,7 @@ async def test_a_workload_that_is_missing_is_told(stage: Stage, audit: Audit) ->
     await play(stage, web)
     early = await stage.settled("early")
     assert (early["status"]["phase"], _last_words(early)[:6]) == ("Rejected", "data: ")
-    await stage.told("web", "Ready", "True")
+    await learned(stage, "web")
     await stage.create_run("later", "web", changes=to_replicas(GOOD_REPLICAS))
     assert (await stage.settled("later"))["status"]["phase"] == "Succeeded"
     await stage.kubectl("delete", "deployment", "web")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,8 +130,8 @@ async def test_decisions_go_on_without_insights(
     told = await stage.told("web", "Degraded", "True", "InsightsFailed")
     reason = {
         "raise": "ZeroDivisionError: no pattern",
-        "hang": "OverBudgetError: took more than 1 s",
-        "nan": "ValueError",
+        "hang": "OverBudgetError: took more",
+        "nan": "ValidationError",
     }
     assert reason[fault] in told["message"] or "they took too long before" in told["message"]
     assert "decisions go on without insights, those shown are of 20" in told["message"]
@@ -144,3 +146,118 @@ async def test_decisions_go_on_without_insights(
     switch.unlink()
     if fault != "hang":  # those that hung are left out for a while
         await stage.told("web", "Degraded", "False", "AsExpected")
+
+
+BROKEN_RUN = """
+from trimtab.reconcile import runs
+requested = runs.requested
+def faulty(inputs, changes):
+    if any(change.to == 7 for change in changes):
+        raise OverflowError("cannot convert float infinity to integer")
+    return requested(inputs, changes)
+runs.requested = faulty
+"""
+
+
+async def test_a_run_that_cannot_be_evaluated_ends_alone(
+    stage: Stage, audit: Audit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It says why; its policy goes on, and so does the next run."""
+    sabotage(monkeypatch, tmp_path / "sabotage", BROKEN_RUN)
+    await play(stage, service(namespace=stage.namespace))
+    await stage.apply(policy())
+    stage.operator()
+    await learned(stage, "web")
+    await stage.create_run("odd", "web", changes=to_replicas(7))
+    odd = await stage.settled("odd")
+    assert odd["status"]["phase"] == "Failed"
+    why = "the run cannot be evaluated: OverflowError: cannot convert float infinity to integer"
+    assert odd["status"]["timeline"][-1]["reason"] == why
+    await stage.create_run("sound", "web", changes=to_replicas(GOOD_REPLICAS))
+    assert verdict(await stage.settled("sound")) == "Pass"
+    assert {name for name, _ in audit.done()} == {"web"}
+    await stage.told("web", "Degraded", "False", "AsExpected")
+
+
+BROKEN_EVALUATION = """
+from trimtab.planning import assessment
+quality_of = assessment.quality_of
+def faulty(spec, *given, **named):
+    if spec.target_ref.name == "web" and os.path.exists(SWITCH):
+        raise KeyError("no such sample")
+    return quality_of(spec, *given, **named)
+assessment.quality_of = faulty
+"""
+
+
+async def test_an_evaluation_that_fails_is_told_and_undoes_what_is_on_trial(
+    stage: Stage, audit: Audit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing says any more how the trial does; another policy follows all the while."""
+    switch = sabotage(monkeypatch, tmp_path / "sabotage", BROKEN_EVALUATION)
+    await play(
+        stage, service(namespace=stage.namespace), service("follows", rate=SPARE_RATE, namespace=stage.namespace)
+    )
+    await stage.apply(policy(validation={"duration": "300s"}), policy("follows", horizontal=FOLLOWING, paused=True))
+    stage.operator()
+    await learned(stage, "web", "follows")
+    await stage.create_run("trial", "web", changes=to_replicas(GOOD_REPLICAS))
+    await stage.in_phase("trial", ["Settling", "Validating"])
+    switch.touch()
+    told = await stage.told("web", "Ready", "False", "EvaluationFailed")
+    assert told["message"].endswith("KeyError: 'no such sample'")
+    await stage.told("web", "Degraded", "True", "EvaluationFailed")
+    await stage.apply(policy("follows", horizontal=FOLLOWING))
+    await counted(stage, "follows", WELL_REPLICAS)
+    run = await stage.settled("trial")
+    assert run["status"]["rollback"]["restored"]
+    assert "its evaluation failed 3 times in a row: KeyError" in run["status"]["timeline"][-1]["reason"]
+    assert await replicas(stage) == REPLICAS
+    assert "EvaluationFailed" in [event["reason"] for event in await stage.events("web")]
+    switch.unlink()
+    await stage.told("web", "Ready", "True")
+    await stage.told("web", "Degraded", "False", "AsExpected")
+
+
+DEAR_FIRST_LOOKS = """
+import time
+from trimtab.planning import assessment
+learn = assessment.quality_of
+def dear(spec, *given, **named):
+    if spec.target_ref.name != "known":
+        time.sleep(0.3)
+    return learn(spec, *given, **named)
+assessment.quality_of = dear
+"""
+
+
+async def test_many_new_policies_are_looked_at_in_slices(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Sixty at 0.3 s each: the one that is known is evaluated between the slices, and not after all of them."""
+    sabotage(monkeypatch, tmp_path / "sabotage", DEAR_FIRST_LOOKS)
+    await play(stage, service("known", namespace=stage.namespace))
+    await stage.apply(policy("known"))
+    operator = stage.operator(workers=1)
+    await learned(stage, "known")
+    await stage.apply(*(policy(f"new-{number:02}", mode="Recommend", horizontal=None) for number in range(60)))
+    await stage.until(lambda: _first_looks(operator.log) >= 61, "a first look at each", 120.0)
+    first, *_, last = _slices(operator.log)[1:]  # the first of all was that of the known one
+    between = [one for one in _ended(operator.log)[first + 1 : last] if one.get("policies") == 1]
+    assert between, "the known one had its turn"
+
+
+def _ended(log: str) -> list[dict[str, Any]]:
+    """The ends of rounds and of slices, as they were logged."""
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return [line for line in lines if line.get("event") in ("round ended", "slice of first looks ended")]
+
+
+def _first_looks(log: str) -> int:
+    """How many policies were looked at for the first time."""
+    return sum(_ended(log)[place]["policies"] for place in _slices(log))
+
+
+def _slices(log: str) -> list[int]:
+    """Places of slices among the ends."""
+    return [place for place, line in enumerate(_ended(log)) if line["event"].startswith("slice")]

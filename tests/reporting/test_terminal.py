@@ -57,12 +57,23 @@ def test_a_spec_that_cannot_be_used_says_why() -> None:
 
 
 def test_markup_of_users_is_shown_as_it_is() -> None:
-    text = shown(explanation(ready_policy("rate of [red]x[/red] is odd"), []))
+    text = shown(explanation(ready_policy("rate of [red]x[/red] is odd"), [], now=0.0))
     assert "[red]x[/red]" in text
 
 
+@pytest.mark.parametrize(("now", "old"), [(124.0, False), (126.0, False), (136.0, True), (520.0, True)])
+def test_a_status_that_is_older_than_it_may_be_says_so(now: float, old: bool) -> None:
+    """With an interval of 5 s it is written every 25 s, and two intervals later it is too old."""
+    one = ready_policy()
+    one = replace(one, status=one.status.model_copy(update={"last_evaluated": 100.0}))
+    listed = shown(overview([one], [], namespaced=False, now=now))
+    explained = shown(explanation(one, [], now=now))
+    for text in (listed, explained):
+        assert (f"last evaluated {age(now - 100.0)} ago" in text) is old
+
+
 def test_explanation_has_reason_and_yaml_to_copy() -> None:
-    text = shown(explanation(ready_policy(), [run(ended_run())]))
+    text = shown(explanation(ready_policy(), [run(ended_run())], now=0.0))
     assert "What would be done, and why" in text
     assert "more is needed" in text
     assert "kind: Deployment" in text
@@ -82,7 +93,7 @@ def test_a_condition_is_green_while_all_is_well(kind: str, status: str, colour: 
     conditions = [Condition(type=kind, status=status, reason="Because")]
     page = Console(width=80, force_terminal=True, color_system="standard")
     with page.capture() as captured:
-        page.print(explanation(policy(status=PolicyStatus(conditions=conditions)), []))
+        page.print(explanation(policy(status=PolicyStatus(conditions=conditions)), [], now=0.0))
     assert f"\x1b[{colour}m{status}\x1b[0m" in captured.get()
 
 

@@ -78,6 +78,13 @@ class Telemetry:
             ["namespace"],
             registry=self.registry,
         )
+        self._watches_ended = Counter(
+            "trimtab_watches_ended", "Watches of the API server that broke off", registry=self.registry
+        )
+        self._insights_failed = Counter(
+            "trimtab_insights_failed", "Insights that could not be gained", ["namespace"], registry=self.registry
+        )
+        self._late = Gauge("trimtab_policies_late", "Policies that wait for late metrics", registry=self.registry)
         self._heartbeat = Gauge(
             "trimtab_scheduler_last_round_timestamp_seconds", "When the last round ended", registry=self.registry
         )
@@ -96,6 +103,18 @@ class Telemetry:
         finally:
             self._seconds.labels(_CONTROLLER).observe(perf_counter() - started)
             self._queue.labels(_CONTROLLER).set(0)
+
+    def watches_ended(self) -> None:
+        """The watches broke off, and are begun again."""
+        self._watches_ended.inc()
+
+    def insights_failed(self, namespace: str) -> None:
+        """Insights of a policy could not be gained."""
+        self._insights_failed.labels(namespace).inc()
+
+    def late(self, policies: int) -> None:
+        """So many policies wait for metrics that come late."""
+        self._late.set(policies)
 
     def beat(self, now: float) -> None:
         """The scheduler is alive."""

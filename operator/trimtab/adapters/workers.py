@@ -26,10 +26,10 @@ _Out = TypeVar("_Out")
 _CHUNK = 8
 BUDGET_SECONDS: Final = 10.0
 """Processor time of one input: 25 times what a week of samples takes when it is seen first."""
-_KILLED_AFTER: Final = 3.0
+_KILLED_AFTER: Final = 10.0
 """Wall-clock time that a process has for its chunk, in budgets, since others use the processor too."""
-_START_SECONDS: Final = 30.0
-"""More of it, for a process to start."""
+_START_SECONDS: Final = 300.0
+"""For a process to start, which takes long on a busy machine."""
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -96,8 +96,12 @@ class _Process:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")  # the operator has threads, which fork would tear
             self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare)
-        answer = asyncio.get_running_loop().run_in_executor(self._pool, _run_chunk, function, chunk, budget)
-        seconds = _START_SECONDS + _KILLED_AFTER * budget
+            await self._answered(_START_SECONDS, _has_started, function)
+        return await self._answered(_KILLED_AFTER * budget, _run_chunk, function, chunk, budget)
+
+    async def _answered(self, seconds: float, call: Callable[..., _Out], *arguments: object) -> _Out:
+        assert self._pool is not None, "started before"
+        answer = asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
         try:
             return await asyncio.wait_for(answer, seconds)
         except TimeoutError:
@@ -123,6 +127,10 @@ def _prepare() -> None:
     """Leave signals to the operator, and end with it even when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _has_started(_function: object) -> None:
+    """Says that the process is there, and that the function's module is imported."""
 
 
 def _end_with(parent: int) -> None:

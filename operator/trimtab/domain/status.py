@@ -325,6 +325,8 @@ class PolicyStatus(StatusModel):
 
     observed_generation: int = 0
     """Generation of the spec that this status speaks of."""
+    last_evaluated: Time | None = None
+    """When the policy was evaluated last, as far as this status knows, which is written at least every five minutes."""
     conditions: list[Condition] = Field(default_factory=list, max_length=16, json_schema_extra=list_map("type"))
     """Conditions by type: Ready, Stalled, DataAvailable, ObjectivesMet, ForecastReliable, Progressing, Conflicted,
     Healthy, Anomaly, EarlyWarning, AnalyticsStored, FleetPaused, Degraded."""

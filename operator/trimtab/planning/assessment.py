@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from trimtab.planning.evidence import (
 from trimtab.planning.findings import AssessInputs, Assessment, Known
 from trimtab.planning.insights import gain_insights
 from trimtab.planning.learning import Carried, learn
+
+_SAID: Final = 300
+"""Characters of an error that are told."""
 
 
 def assess(inputs: AssessInputs) -> Assessment:
@@ -72,8 +76,18 @@ def assess(inputs: AssessInputs) -> Assessment:
     try:
         insights, known = gain_insights(inputs, found, inputs.running)
     except Exception as error:  # noqa: BLE001 - no decision rests on insights: one that fails must stop none
-        return replace(found, insights_failed=f"{type(error).__name__}: {error}")
+        return replace(found, insights_failed=said(error))
     return replace(found, insights=insights, known=known)
+
+
+def said(error: BaseException) -> str:
+    """An error as people read it, on one line.
+
+    >>> said(ValueError("no\n  sample")), said(KeyError())
+    ('ValueError: no sample', 'KeyError')
+    """
+    text = " ".join(str(error).split())[:_SAID]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _forecast(inputs: AssessInputs) -> tuple[Forecast | NoForecast, Supervised | None]:

@@ -7,9 +7,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 from trimtab.adapters.workers import OverBudgetError, Workers
-from trimtab.planning.assessment import assess
+from trimtab.planning.assessment import assess, said
 from trimtab.planning.findings import AssessInputs, Assessment
-from trimtab.reconcile.degraded import said
 
 
 async def assess_all(workers: Workers, inputs: Sequence[AssessInputs]) -> list[Assessment | Exception]:

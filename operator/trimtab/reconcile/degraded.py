@@ -17,15 +17,6 @@ UNDONE_AFTER: Final = 3
 LATE_INTERVALS: Final = 2
 
 
-def said(error: BaseException) -> str:
-    """An error as people read it.
-
-    >>> said(ValueError("no sample"))
-    'ValueError: no sample'
-    """
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
 def failed(status: PolicyStatus, policy: Policy, why: str, now: float) -> PolicyStatus:
     """The status of a policy whose evaluation broke off; the rest is as it was told last."""
     text = f"the evaluation broke off; the rest of the status is as it was before: {why}"

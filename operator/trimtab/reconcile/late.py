@@ -26,6 +26,9 @@ class Late:
     assessing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Late evaluations are assessed one by one, so that they do not keep the workers from those in time."""
 
+    def __len__(self) -> int:
+        return len(self._under_way)
+
     def __contains__(self, key: Key) -> bool:
         return key in self._under_way
 

@@ -40,7 +40,7 @@ from trimtab.reconcile.situation import Situation
 _VOLATILE: Final = frozenset(
     {
         *("trend", "seasonality", "forecast", "cost", "recommendation", "health", "anomalies", "patterns"),
-        *("reliability", "performance", "warnings", "budgets", "capacity_plan", "advice"),
+        *("last_evaluated", "reliability", "performance", "warnings", "budgets", "capacity_plan", "advice"),
     }
 )
 _INVALID: Final = "InvalidSpec"
@@ -62,6 +62,7 @@ def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Pol
     active = next((run for run in outcome.runs if not run.finished), None)
     update: dict[str, object] = {
         "observed_generation": situation.policy.generation,
+        "last_evaluated": situation.now,
         "conditions": conditions_of(situation, outcome, status, active),
         "objectives": list(assessment.objectives),
         "seasonality": [

@@ -17,6 +17,7 @@ from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Trigger
 from trimtab.domain.status import PolicyStatus
+from trimtab.planning.assessment import said
 from trimtab.planning.findings import AssessInputs
 from trimtab.planning.guards import conflicts
 from trimtab.planning.plans import Proposal
@@ -31,7 +32,6 @@ from trimtab.reconcile.degraded import (
     UNDONE_AFTER,
     failed,
     late,
-    said,
 )
 from trimtab.reconcile.following import follow_demand
 from trimtab.reconcile.gathering import Reading, around, assess_inputs, request_of, situation_of
@@ -221,6 +221,7 @@ class Reconciler:
     async def _tell_of_the_late(self) -> None:
         """Say of policies whose metrics have not come for two intervals that their status is old."""
         now = self._services.clock()
+        self._services.telemetry.late(len(self._late))
         for policy in self._late.overdue(now):
             remembered = self._remember(policy)
             status = late(remembered.status, policy, remembered.evaluated_at, now)
@@ -259,6 +260,8 @@ class Reconciler:
         )
         situation, status = _composed(situation, outcome, remembered.status)
         remembered.evaluated_at = situation.now
+        if situation.assessment.insights_failed:
+            services.telemetry.insights_failed(situation.policy.namespace)
         await announce(services, situation, outcome, remembered, status)
         if self._is_to_write(situation.spec, remembered, status):
             await self._write(situation.policy, remembered, status)

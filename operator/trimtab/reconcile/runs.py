@@ -17,6 +17,7 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec, Trigger
 from trimtab.domain.run_status import Plan, RunStatus, RunSummary
 from trimtab.planning import changes as fields
+from trimtab.planning.assessment import said
 from trimtab.planning.capacity import capacity
 from trimtab.planning.fleet import Fleet, only_waits, why_wait
 from trimtab.planning.guards import GuardFacts, acted_within_a_day, ask
@@ -80,7 +81,7 @@ async def _next(
     except Exception as error:  # noqa: BLE001 - told of on the run; its policy goes on
         _log.exception("run not evaluated", run=run.name, namespace=run.namespace)
         workload = await _live(services, run, situation)
-        broken = RunFacts(run, policy, workload, undo_error=undo_error, broken=f"{type(error).__name__}: {error}")
+        broken = RunFacts(run, policy, workload, undo_error=undo_error, broken=said(error))
         return broken, next_step(broken, services.clock())
 
 

@@ -41,10 +41,13 @@ _CONDITION_STYLE: Final = {"True": "green", "False": "yellow", "Unknown": "dim"}
 _ALARMS: Final = frozenset(
     {
         *(ConditionType.STALLED, ConditionType.CONFLICTED, ConditionType.ANOMALY),
-        *(ConditionType.EARLY_WARNING, ConditionType.FLEET_PAUSED),
+        *(ConditionType.EARLY_WARNING, ConditionType.FLEET_PAUSED, ConditionType.DEGRADED),
     }
 )
 """Conditions that are well while they are False."""
+_WRITTEN_SECONDS, _WRITTEN_INTERVALS = 300.0, 5
+"""A status is written at the latest after so long where nothing but figures has changed."""
+_OLD_INTERVALS: Final = 2
 _CALM: Final = ConditionType.PROGRESSING
 """Neither is better than the other."""
 
@@ -71,12 +74,12 @@ def overview(policies: Iterable[Policy], runs: Iterable[Run], *, namespaced: boo
     lines: list[RenderableType] = [Text(_aligned(header, widths), style="bold", no_wrap=True)]
     for policy, row in zip(ordered, rows, strict=True):
         lines.append(Text(_aligned(row, widths), no_wrap=True))
-        lines.append(Padding(_state(policy), (0, 0, 0, 2), expand=False))
+        lines.append(Padding(_state(policy, now), (0, 0, 0, 2), expand=False))
         lines += [Padding(_run_line(run, now), (0, 0, 0, 2), expand=False) for run in by_policy.get(policy.key, [])]
     return Group(*lines)
 
 
-def explanation(policy: Policy, runs: Sequence[Run]) -> RenderableType:
+def explanation(policy: Policy, runs: Sequence[Run], *, now: float) -> RenderableType:
     """Everything that explains a policy: state, evidence, what would be done and why, and YAML to copy."""
     parts: list[RenderableType] = [Text(f"{policy.namespace}/{policy.name}", style="bold")]
     if isinstance(policy.spec, InvalidSpec):
@@ -84,6 +87,8 @@ def explanation(policy: Policy, runs: Sequence[Run]) -> RenderableType:
     status = policy.status
     if not status.conditions:
         return Group(*parts, Text("not evaluated yet: is the operator running?", style="yellow"))
+    if old := _old(policy, policy.spec, now):
+        parts.append(Text(f"{old}: what follows is of then; trimtab's log says why", style="yellow"))
     parts += [_facts(policy, policy.spec), Text(), Text("Conditions", style="bold"), _conditions(status.conditions)]
     parts += insights(status)
     if status.recommendation is not None:
@@ -158,12 +163,23 @@ def _policy_cells(policy: Policy, namespaced: bool, now: float) -> tuple[str, ..
     )
 
 
-def _state(policy: Policy) -> Text:
+def _old(policy: Policy, spec: PolicySpec, now: float) -> str:
+    """How long ago a policy was evaluated, where that is more than two intervals after its status should be new."""
+    at = policy.status.last_evaluated
+    written_every = min(_WRITTEN_SECONDS, _WRITTEN_INTERVALS * spec.analysis.interval)
+    if at is None or now - at <= written_every + _OLD_INTERVALS * spec.analysis.interval:
+        return ""
+    return f"last evaluated {age(now - at)} ago"
+
+
+def _state(policy: Policy, now: float) -> Text:
     if isinstance(policy.spec, InvalidSpec):
         return Text(f"InvalidSpec: {policy.spec.message}", style="red")
     ready = next((condition for condition in policy.status.conditions if condition.type == "Ready"), None)
     if ready is None:
         return Text("not evaluated yet", style="dim")
+    if old := _old(policy, policy.spec, now):
+        return Text(f"{old}: {ready.message}", style="yellow")
     if ready.status == "True":
         return Text(ready.message, style=_STATE_STYLE.get(policy.status.summary.status, "green"))
     return Text(f"{ready.reason}: {ready.message}", style=_CONDITION_STYLE[ready.status])

@@ -1,0 +1,94 @@
+"""What is told of evaluations that fail or are late, and which runs wait for no metrics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.planning.building import policy, run
+from trimtab.adapters.resources import FINALIZER
+from trimtab.domain.objects import Run
+from trimtab.domain.run import Phase, VerdictResult
+from trimtab.domain.run_status import Applied, Rollback, RunStatus, Verdict
+from trimtab.domain.status import Condition, PolicyStatus, Snapshot
+from trimtab.planning.assessment import said
+from trimtab.planning.lifecycle import next_step
+from trimtab.planning.steps import Record, RunFacts
+from trimtab.reconcile.calling_off import has_to_do, needs_no_metrics
+from trimtab.reconcile.degraded import failed, late
+from trimtab.reconcile.insight_conditions import conditions
+
+APPLIED = Applied(
+    kind="Deployment",
+    name="checkout",
+    uid="uid-1",
+    manager="trimtab",
+    before=Snapshot(),
+    after=Snapshot(),
+    at=0.0,
+    validate_from=10.0,
+    validate_interval_seconds=5,
+    measurements=1,
+)
+CANCELLED = {"cancelled": True}
+KEPT = RunStatus(phase=Phase.SUCCEEDED, applied=APPLIED)
+UNDONE = KEPT.model_copy(update={"rollback": Rollback(reason="", at=0.0, restored=True)})
+JUDGED = RunStatus(phase=Phase.VALIDATING, verdict=Verdict(result=VerdictResult.FAIL, at=0.0, message=""))
+
+
+@pytest.mark.parametrize(
+    ("one", "wanted"),
+    [
+        pytest.param(run(RunStatus(phase=Phase.VALIDATING)), False, id="measured"),
+        pytest.param(run(RunStatus(phase=Phase.PENDING)), False, id="planned"),
+        pytest.param(run(RunStatus(phase=Phase.VALIDATING), spec=CANCELLED), True, id="aborted"),
+        pytest.param(run(RunStatus(phase=Phase.PENDING), spec=CANCELLED), True, id="aborted before it began"),
+        pytest.param(replace(run(RunStatus(phase=Phase.SETTLING)), deleting=True), True, id="deleted"),
+        pytest.param(run(JUDGED), True, id="judged"),
+        pytest.param(run(KEPT), False, id="kept"),
+        pytest.param(run(KEPT, spec=CANCELLED), True, id="kept and to be undone"),
+        pytest.param(run(UNDONE, spec=CANCELLED), False, id="kept and undone"),
+        pytest.param(replace(run(UNDONE), finalizers=(FINALIZER,)), True, id="to be let go of"),
+    ],
+)
+def test_what_waits_for_no_metrics(one: Run, wanted: bool) -> None:
+    assert needs_no_metrics(one, policy()) is wanted
+    assert needs_no_metrics(one, None) is has_to_do(one), "without its policy a run is only to be ended"
+
+
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.AWAITING_APPROVAL])
+def test_a_run_that_cannot_be_evaluated_ends_with_the_error(phase: Phase) -> None:
+    step = next_step(RunFacts(run(RunStatus(phase=phase)), policy(), None, broken="OverflowError: 1E30"), 5.0)
+    assert isinstance(step, Record)
+    assert step.status.phase is Phase.FAILED
+    assert step.reason == "the run cannot be evaluated: OverflowError: 1E30"
+
+
+READY = Condition(type="Ready", status="True", reason="Auto", message="well", last_transition_time=1.0)
+HEALTHY = Condition(type="Healthy", status="True", reason="Healthy", message="91 of 100", last_transition_time=1.0)
+BEFORE = PolicyStatus(conditions=[READY, HEALTHY])
+
+
+def test_an_evaluation_that_fails_is_told_and_the_rest_stands() -> None:
+    told = {one.type: one for one in failed(BEFORE, policy(), said(ValueError("odd")), 7.0).conditions}
+    assert {kind: (one.status, one.reason) for kind, one in told.items()} == {
+        "Ready": ("False", "EvaluationFailed"),
+        "Healthy": ("True", "Healthy"),
+        "Degraded": ("True", "EvaluationFailed"),
+    }
+    assert told["Ready"].message.endswith("ValueError: odd")
+    assert told["Ready"].last_transition_time == 7.0
+
+
+def test_an_evaluation_that_is_late_says_of_when_the_status_is() -> None:
+    told = {one.type: one for one in late(BEFORE, policy(), 60.0, 200.0).conditions}
+    assert told["Ready"] == READY
+    assert (told["Degraded"].status, told["Degraded"].reason) == ("True", "EvaluationLate")
+    assert told["Degraded"].message.startswith("the status is of 1970-01-01T00:01:00Z: ")
+
+
+def test_conditions_of_insights_stand_when_insights_fail() -> None:
+    turned = {str(kind): turn for kind, turn in conditions(None, BEFORE, "ValueError: odd").items()}
+    assert turned["Healthy"] == ("True", "Healthy", "91 of 100")
+    assert turned["Anomaly"] == ("Unknown", "InsightsFailed", "ValueError: odd")
