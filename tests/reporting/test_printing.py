@@ -64,9 +64,9 @@ PAGES: Final[dict[str, Callable[[], RenderableType]]] = {
     ),
     "get an invalid spec": lambda: overview([policy(name=EVIL)], [], namespaced=False, now=0.0),
     "explain": lambda: explanation(
-        policy(policy_spec(vertical={}), status=hostile_status(), name=EVIL), [hostile_run()]
+        policy(policy_spec(vertical={}), status=hostile_status(), name=EVIL), [hostile_run()], now=0.0
     ),
-    "explain an invalid spec": lambda: explanation(replace(policy(name=EVIL), spec=InvalidSpec(EVIL)), []),
+    "explain an invalid spec": lambda: explanation(replace(policy(name=EVIL), spec=InvalidSpec(EVIL)), [], now=0.0),
     "analyze": lambda: Group(*lines(hostile_report(), 100)),
 }
 
