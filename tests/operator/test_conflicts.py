@@ -49,8 +49,12 @@ async def test_what_a_gitops_tool_owns_is_left_to_it(stage: Stage, audit: Audit)
     await learned(stage, *specs)
     for name in specs:
         conflict = await stage.told(name, "Conflicted", "True", "ClaimedByOther")
-        field = "resources.requests.cpu" if name == "sizes" else "spec.replicas"
-        assert conflict["message"].startswith(f"{field} is owned by GitOps manager {ARGO!r}; ")
+        says = f"owned by GitOps manager {ARGO!r}; "
+        if name == "sizes":
+            assert conflict["message"].startswith("resources.requests.cpu of container app, ")
+            assert f" are {says}" in conflict["message"]
+        else:
+            assert conflict["message"].startswith(f"spec.replicas is {says}")
         assert "ignoreDifferences" in conflict["message"]
         assert await turns(stage, name) == {"Conflicted"}
     await stage.create_run("asked", "fixed", changes=to_replicas(3))
@@ -103,10 +107,11 @@ async def test_an_autoscaler_or_an_older_policy_goes_first(stage: Stage, audit: 
     stage.operator()
     await learned(stage, "scaled", "older", "younger")
     conflict = await stage.told("scaled", "Conflicted", "True")
-    assert "HorizontalPodAutoscaler scaled scales the same workload" in conflict["message"]
-    assert "remove it, or keep this policy in mode Recommend" in conflict["message"]
+    assert conflict["message"].startswith("spec.replicas is owned by HorizontalPodAutoscaler scaled; remove it, or ")
     conflict = await stage.told("younger", "Conflicted", "True")
-    assert conflict["message"] == "policy older on the same workload is older and acts; remove one of the two"
+    assert conflict["message"].startswith("the whole workload is owned by policy older; it is older and acts; ")
+    told = await stage.told("older", "Conflicted", "False", "NoConflict")
+    assert "policy younger on the same workload may change nothing meanwhile" in told["message"]
     for name in ("scaled", "younger"):
         assert await turns(stage, name) == {"Conflicted"}
 

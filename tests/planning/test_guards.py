@@ -9,7 +9,6 @@ import pytest
 
 from tests.planning.building import (
     CPU_UP,
-    KUBECTL,
     REPLICAS_4_TO_6,
     RESOURCES,
     change,
@@ -20,6 +19,7 @@ from tests.planning.building import (
     workload,
 )
 from trimtab.analytics.quality import DataProblem, Quality
+from trimtab.domain.autoscalers import Autoscaler, AutoscalerKind
 from trimtab.domain.choices import Mode
 from trimtab.domain.objects import FieldOwner, Run
 from trimtab.domain.run import Phase, Trigger
@@ -34,7 +34,6 @@ from trimtab.planning.holding import (
     newer_value,
     released,
     with_template,
-    written_back,
 )
 from trimtab.planning.lifecycle import blocked
 from trimtab.planning.ownership import OwnerKind, claim, owner_kind
@@ -43,6 +42,8 @@ from trimtab.planning.rightsizing import Usage
 GOOD = Quality(None, "fine", 1.0, 600.0, 0.0)
 ARGO = FieldOwner("argocd-controller", "Apply", "", "2026-01-02T00:00:00Z")
 SIZES_OF_ARGO = {("app", path): ARGO for path in RESOURCES}
+HPA = Autoscaler(AutoscalerKind.HPA, "checkout-hpa", replicas=True)
+VPA = Autoscaler(AutoscalerKind.VPA, "checkout-vpa", resources={"*": frozenset(RESOURCES)})
 PERSON = FieldOwner("kubectl", "Update", "scale", "2026-01-02T00:00:00Z")
 OURS = FieldOwner("trimtab", "Update", "scale", "2026-01-02T00:00:00Z")
 NOW = 10_000.0
@@ -83,7 +84,7 @@ def facts(**changed: Any) -> GuardFacts:
         "quality": GOOD,
         "assessed_at": NOW,
         "unknown": (),
-        "autoscaler": "",
+        "autoscalers": (),
         "rival": "",
         "now": NOW,
     }
@@ -129,7 +130,15 @@ TABLE: dict[str, tuple[GuardFacts, str]] = {
         "",
     ),
     "rollout under way, and it is the run's own": (facts(workload=workload(4, rolled_out=False), applying=True), ""),
-    "HPA on the same workload": (facts(autoscaler="checkout-hpa"), "conflict"),
+    "an HPA, and replicas": (facts(autoscalers=(HPA,)), "conflict"),
+    "an HPA, and a size": (facts(autoscalers=(HPA,), changes=(CPU_UP,)), ""),
+    "an HPA, and what replicas follow by": (
+        facts(autoscalers=(HPA,), changes=(change("operatingPoint.minReplicas", "0", "2"),)),
+        "conflict",
+    ),
+    "an HPA, and both": (facts(autoscalers=(HPA,), changes=(CPU_UP, REPLICAS_4_TO_6)), "conflict"),
+    "a VPA, and a size": (facts(autoscalers=(VPA,), changes=(CPU_UP,)), "conflict"),
+    "a VPA, and replicas": (facts(autoscalers=(VPA,)), ""),
     "older policy": (facts(rival="checkout-old"), "conflict"),
     "GitOps owns the field": (facts(workload=workload(4, replicas_owner=ARGO)), "conflict"),
     "GitOps owns another field": (facts(workload=workload(4, resources_owners=SIZES_OF_ARGO)), ""),
@@ -289,7 +298,7 @@ def test_owner_kind(manager: str, kind: OwnerKind) -> None:
 
 def test_nobody_claims_nothing() -> None:
     assert owner_kind(None) is OwnerKind.NOBODY
-    assert claim("spec.replicas", None) == ""
+    assert claim(None) is None
 
 
 def stepped(to: int, template: str = "") -> PolicyStatus:
@@ -329,7 +338,7 @@ def test_newer_value(status: PolicyStatus, live: Any, held: bool) -> None:
     assert (newer_value(policy(), status, live, NOW, 60.0) is not None) is held
 
 
-def test_written_back_by_a_tool_is_a_claim() -> None:
+def test_a_count_that_came_with_a_deploy_is_accepted() -> None:
     deployed = stepped(5, "t1"), workload(9, replicas_owner=PERSON, template="t2")
     assert came_with_deploy(*deployed)
     accepted = accepting(*deployed)
@@ -351,11 +360,6 @@ def test_the_template_beside_a_count_is_remembered_only_while_the_count_is_known
     assert seen(held, workload(9, replicas_owner=PERSON, template="t2")) == "t2"
     assert seen(held, workload(7, replicas_owner=PERSON, template="t2")) == "t1"
     assert seen(PolicyStatus(), workload(9, template="t2")) == ""
-
-
-def test_what_a_tool_wrote_back() -> None:
-    assert "argocd-controller" in written_back(stepped(5), workload(3, replicas_owner=ARGO))
-    assert written_back(stepped(5), workload(3, replicas_owner=KUBECTL)) == ""
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ async def test_news_get_an_event_and_a_count(first: Assessment) -> None:
     situation: Any = SimpleNamespace(
         policy=policy, workload=None, assessment=first, news=told(first, None), now=SAMPLES * 60.0
     )
-    outcome = Outcome(NoPlan(""), conflict="", following="", wanted_replicas=None)
+    outcome = Outcome(NoPlan(""), conflicts=(), following="", wanted_replicas=None)
     await announce(
         cast(Services, services), cast(Situation, situation), outcome, Remembered(PolicyStatus()), PolicyStatus()
     )

@@ -62,7 +62,7 @@ def test_a_policy_does_not_promise_what_was_measured_to_be_none(phase: Phase | N
     """The same change is not planned anew at once after it was undone, and until then nothing is said to be saved."""
     runs = (run(ended(phase)),) if phase is not None else ()
     proposal = Proposal(cheaper(), Trigger.COST, 100.0, 60.0)
-    status = compose(situation(runs=runs), Outcome(proposal, "", "", None, runs=runs), PolicyStatus())
+    status = compose(situation(runs=runs), Outcome(proposal, (), "", None, runs=runs), PolicyStatus())
     assert status.summary.savings == shown
 
 
@@ -77,7 +77,8 @@ def situation(**changed: Any) -> Situation:
         "status": PolicyStatus(),
         "workload": workload(4),
         "runs": (),
-        "autoscaler": "",
+        "autoscalers": (),
+        "unlisted": "",
         "rivals": Rivals(),
         "history": history,
         "failures": {},

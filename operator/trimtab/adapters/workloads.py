@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Final
 
+from trimtab.adapters.autoscalers import Autoscalers, TargetKey
 from trimtab.adapters.fence import Purpose
 from trimtab.adapters.kube import JsonObject, KubeClient, KubeError, PatchOperation
+from trimtab.domain.autoscalers import Autoscaler
 from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import FieldOwner, Workload
 from trimtab.domain.rollout import NO_DEADLINE_SECONDS, RolloutStatus
@@ -28,17 +30,16 @@ _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _WRITTEN: Final = tuple(product(("requests", "limits"), ("cpu", "memory")))
 """What we may write of a container's resources."""
 
-TargetKey = tuple[str, TargetKind, str]
-"""(namespace, kind, name) of a workload."""
-
 
 @dataclass(frozen=True, slots=True)
 class WorkloadsSeen:
     """Workloads of some namespaces and the autoscalers on them, read at one moment."""
 
     workloads: Mapping[TargetKey, Workload]
-    autoscalers: Mapping[TargetKey, str]
-    """Name of the HPA that targets the workload."""
+    autoscalers: Mapping[TargetKey, tuple[Autoscaler, ...]]
+    """Other autoscalers that target the workload."""
+    unlisted: Mapping[str, str]
+    """Kinds of autoscalers that could not be listed in a namespace, and what to do about it."""
     failed: Mapping[str, str]
     """Why a namespace could not be read."""
     unreadable: Mapping[TargetKey, str] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Workloads:
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
+        self._autoscalers = Autoscalers(kube)
         self._slots = asyncio.Semaphore(_PARALLEL_LISTS)
 
     async def read(self, kind: TargetKind, namespace: str, name: str) -> Workload | None:
@@ -68,9 +70,13 @@ class Workloads:
             raise
 
     async def seen(self, namespaces: Iterable[str]) -> WorkloadsSeen:
-        """Everything in some namespaces, three requests each; a namespace that fails is named in ``failed``."""
+        """Everything in some namespaces, three requests each, and one more for each of VPA and KEDA where they are.
+
+        A namespace that fails is named in ``failed``.
+        """
         workloads: dict[TargetKey, Workload] = {}
-        autoscalers: dict[TargetKey, str] = {}
+        autoscalers: dict[TargetKey, tuple[Autoscaler, ...]] = {}
+        unlisted: dict[str, str] = {}
         failed: dict[str, str] = {}
         unreadable: dict[TargetKey, str] = {}
 
@@ -85,16 +91,18 @@ class Workloads:
                                 unreadable[namespace, kind, _name(body)] = str(error)
                             else:
                                 workloads[namespace, kind, workload.name] = workload
-                    autoscalers.update(await self._autoscalers(namespace))
+                    found = await self._autoscalers.seen(namespace)
+                    autoscalers.update(found.by_target)
+                    unlisted[namespace] = found.unlisted
                 except KubeError as error:
                     failed[namespace] = str(error)
 
         await asyncio.gather(*(one(namespace) for namespace in namespaces))
-        return WorkloadsSeen(workloads, autoscalers, failed, unreadable)
+        return WorkloadsSeen(workloads, autoscalers, unlisted, failed, unreadable)
 
-    async def autoscaler_on(self, kind: TargetKind, namespace: str, name: str) -> str | None:
-        """Name of the HPA that targets a workload right now, if any; raises KubeError."""
-        return (await self._autoscalers(namespace)).get((namespace, kind, name))
+    async def autoscalers_on(self, kind: TargetKind, namespace: str, name: str) -> tuple[Autoscaler, ...]:
+        """What else scales a workload right now; raises KubeError."""
+        return await self._autoscalers.on(kind, namespace, name)
 
     async def scale(self, workload: Workload, replicas: int, purpose: Purpose) -> None:
         """Set replicas through ``/scale``; raises KubeError, 422 when uid or replicas are not what was seen."""
@@ -113,17 +121,6 @@ class Workloads:
         for size in sizes:
             operations.extend(resize_operations(workload, size))
         await self._kube.json_patch(path(workload.kind, workload.namespace, workload.name), operations, purpose)
-
-    async def _autoscalers(self, namespace: str) -> dict[TargetKey, str]:
-        found: dict[TargetKey, str] = {}
-        for body in await self._kube.list(f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"):
-            try:
-                target = body["spec"]["scaleTargetRef"]
-                if target["kind"] in list(TargetKind):
-                    found[namespace, TargetKind(target["kind"]), target["name"]] = body["metadata"]["name"]
-            except (KeyError, TypeError) as error:
-                raise KubeError(0, "Unreadable", f"HorizontalPodAutoscaler {_name(body)} is none: {error!r}") from error
-        return found
 
 
 def resize_operations(workload: Workload, size: ContainerSize) -> list[PatchOperation]:

@@ -11,7 +11,7 @@ _TEXTS: Final = frozenset({"message", "reason", "title", "effect", "how", "drift
 _CAPS: Final = (512, 256, 128, 64, 32)
 _EXPENDABLE: Final = (
     *("patterns", "advice", "capacityPlan", "budgets", "health", "anomalies", "recommendation"),
-    *("warnings", "performance", "reliability", "trend"),
+    *("warnings", "performance", "reliability", "trend", "conflicts"),
 )
 
 

@@ -85,6 +85,17 @@ class Snapshot(StatusModel):
     """Sizes of the containers."""
 
 
+class ConflictState(StatusModel):
+    """A field that somebody else claims; the policy leaves it alone."""
+
+    field: Name
+    """Path of the field, such as spec.replicas; * for the whole workload."""
+    container: Name = ""
+    """Container, for a path of resources."""
+    owner: Name
+    """Who claims it; the condition Conflicted has the remedy."""
+
+
 class PolicyState(StrEnum):
     """What a policy is doing, in one word; see :func:`trimtab.reconcile.policy_state.policy_state`."""
 
@@ -364,6 +375,8 @@ class PolicyStatus(StatusModel):
     """How the workload is run."""
     scaling: Scaling = Scaling()
     """What following did."""
+    conflicts: list[ConflictState] = Field(default_factory=list, max_length=16)
+    """Fields that the policy may change and somebody else claims; the others go on."""
     hold: Hold | None = None
     """Someone's newer value stands, and following waits."""
     accepted: Accepted | None = None

@@ -13,9 +13,9 @@ from trimtab.domain.status import Amounts, ContainerSize, Snapshot
 from trimtab.domain.units import parse_quantity
 
 REPLICAS: Final = "spec.replicas"
-_RESOURCES: Final = "resources."
+RESOURCES: Final = "resources."
 _RESOURCE_PATHS: Final = tuple(
-    f"{_RESOURCES}{group}.{resource}" for group in ("requests", "limits") for resource in ("cpu", "memory")
+    f"{RESOURCES}{group}.{resource}" for group in ("requests", "limits") for resource in ("cpu", "memory")
 )
 
 
@@ -29,7 +29,7 @@ class Seen(StrEnum):
 
 def on_workload(changes: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
     """The changes that are written to the workload; the others are to the operating point alone."""
-    return tuple(change for change in changes if change.path == REPLICAS or change.path.startswith(_RESOURCES))
+    return tuple(change for change in changes if change.path == REPLICAS or change.path.startswith(RESOURCES))
 
 
 def value(workload: Workload, path: str, container: str = "") -> str:
@@ -44,7 +44,12 @@ def value(workload: Workload, path: str, container: str = "") -> str:
 
 def owner(workload: Workload, change: FieldChange) -> FieldOwner | None:
     """Who last wrote the field of a change."""
-    return next(reversed(workload.owners.get((change.container, change.path), ())), None)
+    return owner_of(workload, change.path, change.container)
+
+
+def owner_of(workload: Workload, path: str, container: str = "") -> FieldOwner | None:
+    """Who last wrote a field."""
+    return next(reversed(workload.owners.get((container, path), ())), None)
 
 
 def same(left: str, right: str) -> bool:
@@ -84,7 +89,7 @@ def lowers(change: FieldChange) -> bool:
 
 def rolls(changes: Iterable[FieldChange]) -> bool:
     """Whether the changes touch the pod template, so that every pod is replaced."""
-    return any(change.path.startswith(_RESOURCES) for change in changes)
+    return any(change.path.startswith(RESOURCES) for change in changes)
 
 
 def template_beside(workload: Workload, changes: Iterable[FieldChange]) -> str:
@@ -113,7 +118,7 @@ def sizes_of(workload: Workload, changes: Iterable[FieldChange]) -> tuple[Contai
     """New sizes of the containers that the changes touch."""
     resized: dict[str, ContainerSize] = {}
     for change in changes:
-        if not change.path.startswith(_RESOURCES):
+        if not change.path.startswith(RESOURCES):
             continue
         size = resized.get(change.container) or next(c for c in workload.containers if c.name == change.container)
         resized[change.container] = _with_amount(size, change.path, change.to)

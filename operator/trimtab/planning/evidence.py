@@ -153,16 +153,18 @@ def usage_of(spec: PolicySpec, history: WorkloadHistory, now: float) -> dict[str
     found: dict[str, Usage] = {}
     for name in sorted({*history.cpu_cores, *history.memory_bytes}):
         cpu, memory = sound(history.cpu_cores.get(name)), sound(history.memory_bytes.get(name))
-        cpu_p95 = math.nan
+        cpu_p95 = cpu_now = math.nan
         if cpu is not None:
             a_pod = cpu.values / np.maximum(on_grid(cpu, history.replicas), 1.0)
             a_pod = a_pod[np.isfinite(a_pod)]
             cpu_p95 = float(np.quantile(a_pod, 0.95)) if a_pod.size else math.nan
+            last = cpu.last()
+            cpu_now = last[1] if last is not None else math.nan
         peak, known = math.nan, 0.0
         if memory is not None:
             peak = float(np.nanmax(memory.values))
             known = now - float(memory.times[np.isfinite(memory.values)][0]) + memory.step_seconds
-        found[name] = Usage(cpu_p95, peak, known)
+        found[name] = Usage(cpu_p95, peak, known, cpu_now)
     return found
 
 

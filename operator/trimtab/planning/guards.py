@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from trimtab.analytics.quality import Quality
+from trimtab.domain.autoscalers import Autoscaler
 from trimtab.domain.choices import Mode
 from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
@@ -16,9 +17,9 @@ from trimtab.domain.status_types import format_time
 from trimtab.domain.units import format_duration
 from trimtab.planning import changes as fields
 from trimtab.planning.bounds import beyond
+from trimtab.planning.conflicts import on_replicas, on_resource, rival, told
 from trimtab.planning.fleet import Fleet, why_wait
 from trimtab.planning.holding import held_text
-from trimtab.planning.ownership import claim
 from trimtab.planning.rightsizing import Usage
 from trimtab.planning.settling import why_held
 from trimtab.planning.shrinking import why_not_lowered
@@ -45,8 +46,8 @@ class GuardFacts:
     """When the data was judged; it has aged since."""
     unknown: tuple[str, ...]
     """Objectives without a fresh value while there is traffic."""
-    autoscaler: str
-    """HPA on the same workload, if any."""
+    autoscalers: tuple[Autoscaler, ...]
+    """Other autoscalers on the same workload."""
     rival: str
     """An older policy on the same workload, if any."""
     now: float
@@ -82,18 +83,19 @@ def ask(facts: GuardFacts, guards: Iterable[tuple[str, Guard]] | None = None) ->
 
 
 def conflicts(facts: GuardFacts) -> str:
-    """Who else claims the workload: another policy, an HPA, or the owner of a field that would be written."""
-    if facts.rival:
-        return f"policy {facts.rival} on the same workload is older and acts; remove one of the two"
-    if facts.autoscaler:
-        remedy = "remove it, or keep this policy in mode Recommend"
-        return f"HorizontalPodAutoscaler {facts.autoscaler} scales the same workload; {remedy}"
+    """Who else claims what would be changed: another policy, an autoscaler, or the owner of a field."""
+    if older := rival(facts.rival):
+        return told(older)
     if facts.workload is None:
         return ""
-    for change in fields.on_workload(facts.changes):
-        if why := claim(change.path, fields.owner(facts.workload, change)):
-            return why
-    return ""
+    follows = facts.spec.horizontal is not None and facts.spec.horizontal.follow
+    found = []
+    for change in facts.changes:
+        if change.path.startswith(fields.RESOURCES):
+            found.append(on_resource(facts.workload, facts.autoscalers, change.path, change.container))
+        else:  # what is not replicas themselves is what they follow by
+            found.append(on_replicas(facts.workload, facts.autoscalers, facts.policy.status, follows=follows))
+    return told(dict.fromkeys(conflict for conflict in found if conflict is not None))
 
 
 def _paused(facts: GuardFacts) -> str:

@@ -6,7 +6,7 @@ from trimtab.domain.objects import Policy, Workload
 from trimtab.domain.status import Accepted, Hold, PolicyStatus
 from trimtab.domain.status_types import format_time
 from trimtab.planning.changes import REPLICAS
-from trimtab.planning.ownership import OwnerKind, claim, owner_kind
+from trimtab.planning.ownership import OwnerKind, owner_kind
 
 
 def newer_value(policy: Policy, status: PolicyStatus, workload: Workload, now: float, hold_for: float) -> Hold | None:
@@ -81,11 +81,3 @@ def held_text(hold: Hold) -> str:
     """Who holds following, and until when."""
     until = f", which holds until {format_time(hold.until)}" if hold.until is not None else ""
     return f"{hold.field} was set to {hold.value} by {hold.manager}{until}"
-
-
-def written_back(status: PolicyStatus, workload: Workload) -> str:
-    """Which tool or controller wrote replicas back after us, with the remedy; empty when none did."""
-    last = status.scaling.last
-    if last is None or workload.replicas == last.to:
-        return ""
-    return claim(REPLICAS, workload.replicas_owner)

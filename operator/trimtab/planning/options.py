@@ -18,6 +18,7 @@ from trimtab.domain.scaling import Horizontal
 from trimtab.domain.series import FloatArray
 from trimtab.domain.status import ContainerSize, OperatingPoint
 from trimtab.planning import changes as fields
+from trimtab.planning.hpa import CpuScaling
 from trimtab.planning.performance_model import PerformanceCurve
 from trimtab.planning.rightsizing import SizeCandidate, Usage, candidates, size_of
 from trimtab.planning.shrinking import young_memory
@@ -63,6 +64,8 @@ class PlanInputs:
     """How far back the load is known."""
     startup_seconds: float = 0.0
     """Time that a pod takes to start."""
+    scaling: CpuScaling | None = None
+    """The HPA on CPU that sets the replicas in the policy's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,12 @@ def options(inputs: PlanInputs, need: float, step: float) -> list[Option]:
     return found
 
 
+def _growth(inputs: PlanInputs) -> float:
+    """The demand that is provided for over that of now, which an HPA's usage grows by."""
+    now, peak = inputs.demand.now, inputs.demand.peak
+    return peak / now if math.isfinite(now) and now > 0 and peak > now else 1.0
+
+
 def replicas_for(inputs: PlanInputs, need: float, capacity: float, step: float) -> int:
     """Replicas that carry the demand, within bounds and step."""
     horizontal, now = inputs.spec.horizontal, inputs.workload.replicas
@@ -145,7 +154,11 @@ def option(inputs: PlanInputs, replicas: int, containers: tuple[ContainerSize, .
 
 
 def _option(inputs: PlanInputs, replicas: int, size: SizeCandidate, capacity: float) -> Option:
-    average = _average_count(inputs, capacity, replicas)
+    if inputs.scaling is not None:
+        replicas = inputs.scaling.replicas_at(size.containers, _growth(inputs))
+        average: float = inputs.scaling.replicas_at(size.containers)
+    else:
+        average = _average_count(inputs, capacity, replicas)
     monthly = monthly_cost(inputs.spec, average, size.cpu_cores, size.memory_bytes)
     restarts = restarts_cost(inputs, size)
     a_month = HOURS_A_MONTH / 24 * inputs.spec.guardrails.max_rollouts_per_day
@@ -165,7 +178,7 @@ def grows_only(inputs: PlanInputs, choice: Option) -> bool:
     """Whether an option lowers nothing that a plan would write."""
     return not any(
         fields.lowers(change) and not (change.path == fields.REPLICAS and follows(inputs.spec.horizontal))
-        for change in changes_to(inputs.workload, choice)
+        for change in changes_to(inputs, choice)
     )
 
 
@@ -184,10 +197,10 @@ def cheapest(options: list[Option], need: float) -> Option | None:
     return min(able, key=lambda choice: round(choice.weighed, 2), default=None)
 
 
-def changes_to(workload: Workload, chosen: Option) -> tuple[FieldChange, ...]:
-    """The fields that differ; replicas are left out where they follow by themselves."""
-    found = []
-    if chosen.replicas != workload.replicas:
+def changes_to(inputs: PlanInputs, chosen: Option) -> tuple[FieldChange, ...]:
+    """The fields that differ; replicas are left out where an HPA sets them."""
+    found, workload = [], inputs.workload
+    if chosen.replicas != workload.replicas and inputs.scaling is None:
         found.append(FieldChange(path=fields.REPLICAS, from_=str(workload.replicas), to=str(chosen.replicas)))
     for before, after in zip(workload.containers, chosen.size.containers, strict=True):
         found.extend(_size_changes(before, after))

@@ -54,13 +54,13 @@ def owner_kind(owner: FieldOwner | None) -> OwnerKind:
     return OwnerKind.CONTROLLER if _CONTROLLER.search(owner.manager) else OwnerKind.PERSON
 
 
-def claim(field: str, owner: FieldOwner | None) -> str:
-    """Why the field is another's to write, naming the owner and the remedy; empty when it is ours to write."""
+def claim(owner: FieldOwner | None) -> tuple[str, str] | None:
+    """(owner, remedy) in words where a field is another's to write; None when it is ours to write."""
     kind = owner_kind(owner)
     remedy = _REMEDY.get(kind)
     if remedy is None or owner is None:
-        return ""
-    return f"{field} is owned by {kind.value} manager {owner.manager!r}; {remedy}"
+        return None
+    return f"{kind.value} manager {owner.manager!r}", remedy
 
 
 def claimant(workload: Workload, change: FieldChange, last_applied: str) -> str:

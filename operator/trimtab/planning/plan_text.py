@@ -29,7 +29,16 @@ def evidence(inputs: PlanInputs, present: Option, chosen: Option) -> dict[str, s
             evidence[f"cpuP95/{name}"] = format_cpu(used.cpu_p95_cores)
         if math.isfinite(used.memory_peak_bytes):
             evidence[f"memoryPeak/{name}"] = format_memory(used.memory_peak_bytes)
+    if inputs.scaling is not None and hpa_effect(inputs, chosen):
+        evidence["hpaReplicas"] = inputs.scaling.evidence(inputs.workload.containers, chosen.size.containers)
     return evidence
+
+
+def hpa_effect(inputs: PlanInputs, chosen: Option) -> str:
+    """What the plan does to the replicas of an HPA on CPU; empty where there is none or it does nothing to them."""
+    if inputs.scaling is None:
+        return ""
+    return inputs.scaling.effect(inputs.workload.containers, chosen.size.containers)
 
 
 def reason_for(inputs: PlanInputs, present: Option, chosen: Option, trigger: Trigger) -> str:
@@ -37,7 +46,7 @@ def reason_for(inputs: PlanInputs, present: Option, chosen: Option, trigger: Tri
     unit = f" {inputs.demand.unit}" if inputs.demand.unit else ""
     peak = f"demand of {format_number(max(inputs.demand.peak, inputs.demand.now))}{unit} ({inputs.demand.source})"
     carries = f"{present.replicas} × {format_number(present.capacity)}{unit}"
-    what = fields.describe(changes_to(inputs.workload, chosen))
+    what = fields.describe(changes_to(inputs, chosen))
     match trigger:
         case Trigger.COST:
             saved = present.monthly - chosen.monthly
@@ -56,7 +65,7 @@ def well_reason(inputs: PlanInputs, need: float, present: Option, best: Option) 
     least = f"{inputs.strategy.min_saving:.0%}"
     well = f"well as it is: {carries} carry the {format_number(need)}{unit} needed"
     if present.monthly and 1 - best.monthly / present.monthly >= inputs.strategy.min_saving:
-        what, currency = fields.describe(changes_to(inputs.workload, best)), inputs.spec.cost.currency
+        what, currency = fields.describe(changes_to(inputs, best)), inputs.spec.cost.currency
         saved, spent = present.monthly - best.monthly, best.restarts_monthly
         often = f"{inputs.spec.guardrails.max_rollouts_per_day} rollouts a day (guardrails.maxRolloutsPerDay)"
         return f"{well}; {what} saves {saved:.2f} {currency} a month, and restarts cost {spent:.2f} at {often}"

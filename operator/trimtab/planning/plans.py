@@ -26,7 +26,7 @@ from trimtab.domain.units import format_cpu, format_memory, format_number
 from trimtab.planning import changes as fields
 from trimtab.planning.bounds import beyond
 from trimtab.planning.options import Option, PlanInputs, changes_to, cheapest, follows, grows_only, option, options
-from trimtab.planning.plan_text import evidence, full_reason, reason_for, well_reason
+from trimtab.planning.plan_text import evidence, full_reason, hpa_effect, reason_for, well_reason
 from trimtab.planning.rightsizing import memory_short
 from trimtab.planning.shrinking import history_to_shrink, too_young
 from trimtab.planning.steps import NoPlan
@@ -77,7 +77,7 @@ def propose(inputs: PlanInputs) -> Proposal | NoPlan:
     trigger = Trigger.COST if not short else Trigger.OBJECTIVE if inputs.breached or tight else Trigger.FORECAST
     wanted = cheapest(options(inputs, need, math.inf), need)
     guard = _step_guard(spec, chosen, wanted)
-    changes = changes_to(workload, chosen)
+    changes = changes_to(inputs, chosen)
     if not changes:
         return NoPlan(well_reason(inputs, need, present, chosen), final=False)
     reason = f"{tight}: {fields.describe(changes)}" if tight else reason_for(inputs, present, chosen, trigger)
@@ -135,6 +135,8 @@ def _proposal(
     if follows(inputs.spec.horizontal) and trigger is not Trigger.MANUAL:
         changes = tuple(change for change in changes if change.path != fields.REPLICAS)
     terms = terms_of(inputs.spec.objectives)
+    effect = hpa_effect(inputs, chosen)
+    reason = f"{reason}; {effect}" if effect else reason
     peak_load = max(inputs.demand.peak, inputs.demand.now) / max(chosen.replicas, 1)
     predicted = Predicted(
         peak_load_per_replica=format_number(peak_load, 6),

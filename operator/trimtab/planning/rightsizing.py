@@ -30,6 +30,8 @@ class Usage:
     """Largest working set of any pod; NaN when unknown."""
     memory_seconds: float = 0.0
     """How far back the memory is known."""
+    cpu_now_cores: float = math.nan
+    """CPU that all pods together use now, in cores; NaN when unknown."""
 
 
 @dataclass(frozen=True, slots=True)

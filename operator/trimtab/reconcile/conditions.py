@@ -12,6 +12,7 @@ from trimtab.domain.status import Condition, ConditionType, PolicyStatus
 from trimtab.domain.status_types import format_time
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning import changes as fields
+from trimtab.planning.conflicts import EVERYTHING, told
 from trimtab.planning.evidence import STILL_SEEN
 from trimtab.planning.findings import Assessment
 from trimtab.planning.holding import held_text
@@ -70,12 +71,7 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
             active.phase.value if active else "Idle",
             _progress(active),
         ),
-        made(
-            ConditionType.CONFLICTED,
-            "True" if outcome.conflict else "False",
-            "ClaimedByOther" if outcome.conflict else "NoConflict",
-            outcome.conflict or _unclaimed(situation),
-        ),
+        made(ConditionType.CONFLICTED, *_conflicted(situation, outcome)),
         *([made(ConditionType.FLEET_PAUSED, *_fleet(outcome))] if situation.spec.mode in ACTING else []),
         *(made(kind, *turn) for kind, turn in _insights(assessment, status).items()),
         made(ConditionType.ANALYTICS_STORED, *stored(outcome.store_problem)),
@@ -151,14 +147,22 @@ def _doing(situation: Situation, outcome: Outcome, status: PolicyStatus, active:
         if situation.workload is not None and outcome.wanted_replicas not in (None, situation.workload.replicas):
             what = outcome.following
         return f"{what}: {quality.message}"
-    if outcome.conflict:
-        return f"recommends only: {outcome.conflict}"
+    if any(one.path == EVERYTHING for one in outcome.conflicts):
+        return f"recommends only: {told(outcome.conflicts)}"
     if status.hold is not None:
         return f"{held_text(status.hold)}; {resume}"
     if not quality.ok:
         return f"nothing is tried yet: {quality.message}"
     if active is not None:
         return _running(active, outcome)
+    said = _planned(outcome)
+    if not outcome.conflicts:
+        return said
+    left = ", ".join(dict.fromkeys(one.path for one in outcome.conflicts))
+    return f"leaves {left} to {', '.join(dict.fromkeys(one.owner for one in outcome.conflicts))}: {said}"
+
+
+def _planned(outcome: Outcome) -> str:
     if isinstance(outcome.proposal, NoPlan):
         return outcome.following or outcome.proposal.reason
     plan = outcome.proposal.plan
@@ -181,6 +185,19 @@ def _data_text(situation: Situation) -> str:
         return assessment.quality.message
     names = ", ".join(assessment.uncounted)
     return f"{assessment.quality.message} Whether all pods are in {names} is not known: no query selects them by pod."
+
+
+def _conflicted(situation: Situation, outcome: Outcome) -> Turn:
+    """Each field that somebody else claims, with its owner and the remedy."""
+    if outcome.conflicts:
+        return "True", "ClaimedByOther", told(outcome.conflicts)
+    if situation.unlisted:
+        return (
+            "Unknown",
+            "NotListed",
+            f"nobody else is known to claim what this policy may change, but {situation.unlisted}",
+        )
+    return "False", "NoConflict", _unclaimed(situation)
 
 
 def _unclaimed(situation: Situation) -> str:

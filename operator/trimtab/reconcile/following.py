@@ -19,6 +19,7 @@ from trimtab.domain.run import Phase
 from trimtab.domain.status import PolicyStatus, Scaling, ScalingStep, ScalingToday
 from trimtab.domain.status_types import parse_time
 from trimtab.forecasting.forecast import Forecast
+from trimtab.planning.conflicts import on_replicas, rival, scaler_of_replicas, told
 from trimtab.planning.evidence import STILL_SEEN
 from trimtab.planning.following import Follow, FollowInputs, follow
 from trimtab.planning.holding import (
@@ -28,9 +29,7 @@ from trimtab.planning.holding import (
     newer_value,
     released,
     with_template,
-    written_back,
 )
-from trimtab.planning.ownership import claim
 from trimtab.planning.rescue import Breach
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.reconcile.remembered import Remembered
@@ -48,10 +47,9 @@ class Followed:
     text: str
     wanted: int | None = None
     not_capacity: bool = False
-    conflict: str = ""
 
 
-async def follow_demand(services: Services, situation: Situation, remembered: Remembered, conflict: str) -> Followed:
+async def follow_demand(services: Services, situation: Situation, remembered: Remembered) -> Followed:
     """Set replicas for the demand, if the policy follows and nothing holds it. Raises KubeError."""
     horizontal, workload = situation.spec.horizontal, situation.workload
     if horizontal is None or not horizontal.follow:
@@ -62,20 +60,19 @@ async def follow_demand(services: Services, situation: Situation, remembered: Re
     remembered.status = confirm_step(remembered.status, workload, situation.now)
     remembered.status = await _with_hold(services, situation, remembered, workload)
     remembered.status = _with_bounds(with_template(remembered.status, workload), situation, workload.replicas)
-    back = written_back(remembered.status, workload)
-    if not back and remembered.status.scaling.last is None:
-        back = claim("spec.replicas", workload.replicas_owner)
+    claim = on_replicas(workload, situation.autoscalers, remembered.status, follows=True)
     decision = follow(_inputs(situation, remembered, workload))
     if not isinstance(decision, Follow):
         remembered.following = decision.memory
-        return Followed(decision.reason, workload.replicas, decision.not_capacity, back)
+        return Followed(decision.reason, workload.replicas, decision.not_capacity)
     remembered.following = decision.memory
-    why_not = conflict or back or services.turns.switch.state.paused or _why_not(situation, remembered.status)
+    others = told([*rival(situation.rivals.older), *([claim] if claim is not None else [])])
+    why_not = others or services.turns.switch.state.paused or _why_not(situation, remembered.status)
     fewer = decision.replicas < workload.replicas and not decision.bounds_set
     if not why_not and fewer and situation.assessment.unknown:
         why_not = f"nothing is removed without a fresh value of {', '.join(situation.assessment.unknown)}"
     if why_not:
-        return Followed(f"{decision.reason}; not done: {why_not}", decision.replicas, decision.not_capacity, back)
+        return Followed(f"{decision.reason}; not done: {why_not}", decision.replicas, decision.not_capacity)
     done = await _step(services, situation, remembered, decision)
     if done:
         remembered.following = decision.written
@@ -276,8 +273,9 @@ async def _guard_again(services: Services, situation: Situation, workload: Workl
         return "the policy was changed meanwhile"
     if not isinstance(policy.spec, PolicySpec) or policy.spec.paused:
         return "the policy is paused"
-    if autoscaler := await services.workloads.autoscaler_on(workload.kind, workload.namespace, workload.name):
-        return f"HorizontalPodAutoscaler {autoscaler} scales the same workload"
+    autoscalers = await services.workloads.autoscalers_on(workload.kind, workload.namespace, workload.name)
+    if (scaler := scaler_of_replicas(autoscalers)) is not None:
+        return f"{scaler.title} scales the same workload"
     waited = services.clock() - situation.now
     if waited > situation.spec.guardrails.max_data_age:
         return f"the decision is {waited:.0f} s old"

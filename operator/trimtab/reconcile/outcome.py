@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trimtab.domain.objects import Run
+from trimtab.planning.conflicts import Conflict
 from trimtab.planning.plans import Proposal
 from trimtab.planning.steps import NoPlan
 
@@ -14,7 +15,8 @@ class Outcome:
     """What a round did and found for one policy, beside the situation."""
 
     proposal: Proposal | NoPlan
-    conflict: str
+    conflicts: tuple[Conflict, ...]
+    """What somebody else claims of what the policy may change."""
     following: str
     """What following did or why it held; empty where the policy does not follow."""
     wanted_replicas: int | None

@@ -57,7 +57,7 @@ def state_facts(situation: Situation, outcome: Outcome, status: PolicyStatus) ->
         trying=any(run.phase.unproven for run in outcome.runs),
         paused=situation.spec.paused or (bool(outcome.paused) and mode in ACTING),
         problem=situation.assessment.quality.problem,
-        conflicted=bool(outcome.conflict),
+        conflicted=bool(outcome.conflicts),
         held=status.hold is not None,
         mode=mode,
         approved=situation.approved,

@@ -74,6 +74,7 @@ def compose(situation: Situation, outcome: Outcome, status: PolicyStatus) -> Pol
         "current": Snapshot(replicas=workload.replicas, containers=list(workload.containers)) if workload else None,
         "recommendation": _recommendation(situation, outcome),
         "cost": _cost(situation, outcome),
+        "conflicts": [one.state for one in outcome.conflicts[:16]],
         "active_run": active.name if active else "",
         "last_run": _last_run(outcome.runs) or status.last_run,
         **_insights(situation),

@@ -15,11 +15,10 @@ from trimtab.adapters.signals_requests import SignalRequest
 from trimtab.adapters.signals_results import FetchResult
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
-from trimtab.domain.run import Trigger
 from trimtab.domain.status import PolicyStatus
 from trimtab.planning.assessment import said
+from trimtab.planning.conflicts import rival
 from trimtab.planning.findings import AssessInputs
-from trimtab.planning.guards import conflicts
 from trimtab.planning.plans import Proposal
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.announcing import announce, model_changes
@@ -40,7 +39,7 @@ from trimtab.reconcile.outcome import Outcome
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.remembering import Remembering
 from trimtab.reconcile.reporting import compose, matters, unusable
-from trimtab.reconcile.runs import collect_garbage, drive, guard_facts, make, plan_now
+from trimtab.reconcile.runs import collect_garbage, drive, make, plan_now
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation
 from trimtab.reconcile.terms import hand_over, take_over
@@ -233,8 +232,7 @@ class Reconciler:
         proposal = NoPlan(trouble, final=False) if isinstance(planned, Exception) else planned
         services, remembered = self._services, self._remember(situation.policy)
         situation = await self._drive_runs(situation)
-        conflict = conflicts(guard_facts(situation, "", Trigger.MANUAL, None, situation.now))
-        followed = await follow_demand(services, situation, remembered, conflict)
+        followed = await follow_demand(services, situation, remembered)
         situation = situation.with_status(remembered.status)
         made = await make(services, situation, proposal)
         if isinstance(made, Run):
@@ -242,12 +240,10 @@ class Reconciler:
             situation = await self._drive_runs(situation.with_run(made))
         is_open = any(run.phase.unproven for run in situation.runs)
         waits = services.turns.settle(situation.policy.key, is_open=is_open)
-        if isinstance(proposal, Proposal):
-            conflict = conflicts(guard_facts(situation, "", proposal.trigger, proposal.plan, situation.now))
         await collect_garbage(services, situation)
         outcome = Outcome(
             proposal=proposal,
-            conflict=conflict or followed.conflict,
+            conflicts=(*rival(situation.rivals.older), *situation.claims),
             following=followed.text,
             wanted_replicas=followed.wanted,
             not_capacity=followed.not_capacity,

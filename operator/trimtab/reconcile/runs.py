@@ -19,6 +19,7 @@ from trimtab.domain.run_status import Plan, RunStatus, RunSummary
 from trimtab.planning import changes as fields
 from trimtab.planning.assessment import said
 from trimtab.planning.capacity import capacity
+from trimtab.planning.conflicts import without_claimed
 from trimtab.planning.fleet import Fleet, only_waits, why_wait
 from trimtab.planning.guards import GuardFacts, acted_within_a_day, ask
 from trimtab.planning.lifecycle import approves, blocked, next_step
@@ -156,7 +157,10 @@ def plan_now(situation: Situation) -> Proposal | NoPlan:
 
 
 def plan_for(situation: Situation, run: Run | None) -> Proposal | NoPlan:
-    """What to try now: the run's own changes, or the operator's plan."""
+    """What to try now: the run's own changes, or the operator's plan with what is left to it.
+
+    Where nothing is left to it, the plan is what would be done if nobody else claimed a field; the guards refuse it.
+    """
     if situation.workload is None:
         return NoPlan("the workload is not there", final=False)
     run_spec = run.spec if run is not None and isinstance(run.spec, RunSpec) else None
@@ -170,6 +174,12 @@ def plan_for(situation: Situation, run: Run | None) -> Proposal | NoPlan:
         return requested(inputs, run_spec.changes, beyond_bounds=run_spec.allow_beyond_bounds)
     if not situation.assessment.quality.ok:
         return NoPlan(situation.assessment.quality.message, final=False)
+    claims = situation.claims
+    if claims:
+        left = situation.plan_inputs(without_claimed(inputs.spec, situation.workload, claims))
+        if isinstance(proposal := propose(left), Proposal):
+            return proposal
+    inputs = situation.plan_inputs(inputs.spec, beside_hpa=False)
     proposal = propose(inputs)
     horizontal = situation.spec.horizontal
     unapproved = situation.spec.mode is Mode.APPROVE and not situation.approved
@@ -200,7 +210,7 @@ def guard_facts(
         quality=situation.assessment.quality,
         assessed_at=situation.now,
         unknown=situation.assessment.unknown,
-        autoscaler=situation.autoscaler,
+        autoscalers=situation.autoscalers,
         rival=situation.rivals.older,
         now=now,
         usage=situation.assessment.usage,
@@ -271,11 +281,11 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
 
 
 async def read_again(services: Services, situation: Situation, workload: Workload) -> Situation:
-    """The situation with policy and autoscaler as they are right before a write. Raises KubeError."""
-    autoscaler = await services.workloads.autoscaler_on(workload.kind, workload.namespace, workload.name)
+    """The situation with policy and autoscalers as they are right before a write. Raises KubeError."""
+    autoscalers = await services.workloads.autoscalers_on(workload.kind, workload.namespace, workload.name)
     policy = await services.resources.policy(situation.policy.namespace, situation.policy.name)
     spec = policy.spec if isinstance(policy.spec, PolicySpec) else situation.spec.model_copy(update={"paused": True})
-    return replace(situation, policy=policy, spec=spec, autoscaler=autoscaler or "")
+    return replace(situation, policy=policy, spec=spec, autoscalers=autoscalers)
 
 
 async def _live(services: Services, run: Run, situation: Situation | None) -> Workload | None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from trimtab.analytics.anomaly import Anomaly
+from trimtab.domain.autoscalers import Autoscaler
 from trimtab.domain.history import WorkloadHistory, without_samples
 from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
@@ -13,7 +14,9 @@ from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.status import OperatingPoint, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning.capacity import Capacity, capacities, capacity, effective_capacity, strategy_of
+from trimtab.planning.conflicts import Conflict, claimed
 from trimtab.planning.findings import Assessment, Known
+from trimtab.planning.hpa import cpu_scaling
 from trimtab.planning.options import Demand, PlanInputs
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.strategies import STRATEGIES, Strategy
@@ -29,7 +32,10 @@ class Situation:
     status: PolicyStatus
     workload: Workload | None
     runs: tuple[Run, ...]
-    autoscaler: str
+    autoscalers: tuple[Autoscaler, ...]
+    """Other autoscalers on the workload."""
+    unlisted: str
+    """Which kind of autoscalers could not be listed, and what to do about it; empty where all were."""
     rivals: Rivals
     history: WorkloadHistory
     failures: dict[str, str]
@@ -78,6 +84,13 @@ class Situation:
     def with_status(self, status: PolicyStatus) -> Situation:
         """The same with the policy's status as it is now."""
         return replace(self, status=status)
+
+    @property
+    def claims(self) -> tuple[Conflict, ...]:
+        """Fields that the policy may change and that somebody else claims."""
+        if self.workload is None:
+            return ()
+        return claimed(self.spec, self.workload, self.autoscalers, self.status)
 
     @property
     def kept_run(self) -> Run | None:
@@ -134,8 +147,11 @@ class Situation:
         peak = max(self.assessment.peak_seen, seen) if math.isfinite(self.assessment.peak_seen) else seen
         return Demand(seen, peak, self.now, unit, f"largest seen; {forecast.reason}", self.assessment.profile)
 
-    def plan_inputs(self, spec: PolicySpec | None = None) -> PlanInputs:
-        """What a plan is made from; ``spec`` may carry a run's own strategy and thresholds. Needs a workload."""
+    def plan_inputs(self, spec: PolicySpec | None = None, *, beside_hpa: bool = True) -> PlanInputs:
+        """What a plan is made from; ``spec`` may carry a run's own strategy and thresholds. Needs a workload.
+
+        With ``beside_hpa`` the replicas are those that an HPA on CPU makes of them, where there is one.
+        """
         assert self.workload is not None, "asked before"
         spec = spec or self.spec
         strategy = STRATEGIES[spec.strategy] if spec.strategy is not self.spec.strategy else self.strategy
@@ -153,6 +169,7 @@ class Situation:
             breached=assessment.breached,
             load_seconds=assessment.quality.span_seconds + assessment.quality.age_seconds + spec.analysis.interval,
             startup_seconds=self.history.startup_seconds or 0.0,
+            scaling=cpu_scaling(self.autoscalers, self.workload.replicas, assessment.usage) if beside_hpa else None,
         )
 
 
