@@ -41,4 +41,7 @@ def _with(
     made = {kind: condition(status, kind, *turn, policy.generation, now) for kind, turn in told.items()}
     kept = [one for one in status.conditions if one.type not in made]
     first = [made.pop(ConditionType.READY)] if ConditionType.READY in made else []
-    return status.model_copy(update={"conditions": [*first, *kept, *made.values()]})
+    update: dict[str, object] = {"conditions": [*first, *kept, *made.values()]}
+    if ready is not None:  # the column STATUS says why it is not
+        update["summary"] = status.summary.model_copy(update={"status": ready[1]})
+    return status.model_copy(update=update)
