@@ -151,7 +151,7 @@ async def test_what_came_between_record_and_write_is_seen(
         "sized": (to_cpu(GOOD_CPU), vpa),
     }
     await play(stage, *(service(name, namespace=stage.namespace) for name in made))
-    await stage.apply(policy("counted", horizontal=FIXED), policy("sized"))
+    await stage.apply(*map(policy, made))
     stage.operator(kubeconfig=gate_kubeconfig)
     await learned(stage, *made)
     for name, (changes, other) in made.items():

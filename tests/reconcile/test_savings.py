@@ -68,7 +68,7 @@ def test_a_policy_does_not_promise_what_was_measured_to_be_none(phase: Phase | N
 
 def situation(**changed: Any) -> Situation:
     """Nothing is known of the metrics."""
-    spec = policy_spec()
+    spec = changed.get("spec") or policy_spec()
     history = WorkloadHistory(load=empty(5.0), replicas=empty(5.0), cpu_size=empty(5.0))
     assessment = assess(AssessInputs(spec, history, {}, NOW))
     given: dict[str, Any] = {

@@ -179,7 +179,7 @@ def plan_for(situation: Situation, run: Run | None) -> Proposal | NoPlan:
         left = situation.plan_inputs(without_claimed(inputs.spec, situation.workload, claims))
         if isinstance(proposal := propose(left), Proposal):
             return proposal
-    inputs = situation.plan_inputs(inputs.spec, beside_hpa=False)
+    inputs = situation.plan_inputs(inputs.spec, beside_hpa=inputs.spec.horizontal is None)
     proposal = propose(inputs)
     horizontal = situation.spec.horizontal
     unapproved = situation.spec.mode is Mode.APPROVE and not situation.approved
