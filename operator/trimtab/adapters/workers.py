@@ -95,7 +95,7 @@ class _Process:
         """Raises BrokenProcessPool where the process dies, OverBudgetError where it had to be killed."""
         if self._pool is None:
             context = multiprocessing.get_context("spawn")  # the operator has threads, which fork would tear
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare)
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(os.getpid(),))
             await self._answered(_START_SECONDS, _has_started, function)
         return await self._answered(_KILLED_AFTER * budget, _run_chunk, function, chunk, budget)
 
@@ -123,10 +123,10 @@ class _Process:
         self.close()
 
 
-def _prepare() -> None:
-    """Leave signals to the operator, and end with it even when it is killed."""
+def _prepare(parent: int) -> None:
+    """Leave signals to the operator, and end with it even when it is killed, also while this process starts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _has_started(_function: object) -> None:
