@@ -18,7 +18,7 @@ BENCH = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench
 DEMO_ARGS := $(if $(TRACE),--trace $(TRACE),)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup binaries test test-unit check demo cluster-up cluster-down bench-assess bench-anomaly \
+.PHONY: help setup binaries test test-unit faults check demo cluster-up cluster-down bench-assess bench-anomaly \
 	bench-forecast bench-drift bench-watching bench-relations bench-outlook bench-patterns bench-store \
 	generate lock format clean
 
@@ -52,6 +52,9 @@ test: binaries ## All tests, against a real API server and Prometheus; what comp
 
 test-unit: $(STAMP) ## The tests that need no cluster
 	$(BIN)/python -m pytest -n 2 -m "not cluster"
+
+faults: binaries ## Every fault in every phase of a change, about an hour; ARGS="--mutant lease" takes a safeguard out
+	$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(STAMP) ## Lint, types, layers, generated files
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +142,8 @@ class Stage:
     """What operators use; default as everybody else."""
     person_kubeconfig: Path | None = None
     """What kubectl and the command line use; default as everybody else."""
+    entry: tuple[str, ...] = ("-m", "trimtab.cli")
+    """What Python runs as the operator."""
     kube: KubeClient = field(init=False)
     _processes: list[Component] = field(default_factory=list)
     _operators: list[Operator] = field(default_factory=list)
@@ -224,9 +226,14 @@ class Stage:
         name: str = "operator",
         lease: tuple[str, str, str] = LEASE,
         scope: Sequence[str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Operator:
-        """Start an operator that looks after this namespace, or what ``scope`` says instead."""
-        command = [sys.executable, "-m", "trimtab.cli", "operator", *(scope or ("--namespace", self.namespace))]
+        """Start an operator that looks after this namespace, or what ``scope`` says instead.
+
+        ``settings`` are TRIMTAB_* variables of its own.
+        """
+        command = ["env", *(f"{key}={value}" for key, value in (settings or {}).items()), sys.executable, *self.entry]
+        command += ["operator", *(scope or ("--namespace", self.namespace))]
         command += [f"--lease-{what}={value}" for what, value in zip(_LEASE_OPTIONS, lease, strict=True)]
         command += ["--prometheus-url", prometheus_url or self.prometheus_url]
         command += ["--scrape-interval", f"{scrape_interval_seconds:g}", "--workers", str(workers)]

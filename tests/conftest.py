@@ -33,6 +33,7 @@ from cluster.prometheus import Prometheus
 _SHARED_FOLDER = "TRIMTAB_TESTS_SHARED_FOLDER"
 _WANTED, _READY, _FAILED = "wanted", "ready.json", "failed.txt"
 _POLL_SECONDS = 0.1
+_EACH_BY_ITSELF = ("operator", "faults")
 _TO_ONE_WORKER = ("adapters_prometheus", "chart")
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes says what else the machine does
@@ -99,7 +100,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of the operator wait the longest, and come first."""
-    items.sort(key=lambda item: item.path.parent.name != "operator")
+    items.sort(key=lambda item: item.path.parent.name not in _EACH_BY_ITSELF)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -115,7 +116,7 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
         folder = file.parent.name
-        if folder == "operator":
+        if folder in _EACH_BY_ITSELF:
             return nodeid
         return folder if folder in _TO_ONE_WORKER else str(file)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -160,6 +161,13 @@ class Gate:
             raise web.HTTPBadGateway(text="dropped at the gate")
         return await self._forward(request, body, hold._done)
 
+    def asked(self, request: web.Request, body: bytes) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The server's answer to a request that came in."""
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _OWN_TO_A_CONNECTION}
+        headers["Accept-Encoding"] = "identity"  # who rewrites an answer reads it
+        url = f"{self._upstream}{request.raw_path}"
+        return self._session.request(request.method, url, headers=headers, data=body or None, allow_redirects=False)
+
     async def _forward(
         self,
         request: web.Request,
@@ -167,15 +175,11 @@ class Gate:
         answered: asyncio.Future[int] | None = None,
         keeps: Hold | None = None,
     ) -> web.StreamResponse:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _OWN_TO_A_CONNECTION}
-        url = f"{self._upstream}{request.raw_path}"
         task = asyncio.current_task()
         assert task is not None, "a request has a task"
         self._under_way[task] = Request(request.method, request.path, request.query_string, body)
         task.add_done_callback(lambda ended: self._under_way.pop(ended, None))
-        async with self._session.request(
-            request.method, url, headers=headers, data=body or None, allow_redirects=False
-        ) as answer:
+        async with self.asked(request, body) as answer:
             if answered is not None:
                 answered.set_result(answer.status)
             if keeps is not None:

@@ -1,0 +1,32 @@
+"""A scene for each case, with the operator behind harmful proxies."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from demo.stage import Stage
+from tests.conftest import Metrics
+from tests.faults.proxies import HarmfulGate
+from tests.faults.scene import Scene
+from tests.operator.audit import Audit
+from tests.operator.conftest import Access, access, audit, stage
+
+__all__ = ["access", "audit", "scene", "stage"]
+
+
+@pytest.fixture
+async def scene(stage: Stage, audit: Audit, access: Access, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Scene]:
+    """Players that have learned enough to act."""
+    cluster = yaml.safe_load(access.operator.read_text())["clusters"][0]["cluster"]
+    ca_file = tmp_path / "ca.crt"
+    ca_file.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    async with HarmfulGate(cluster["server"], ca_file) as api, HarmfulGate(metrics.url) as prometheus:
+        made = Scene(stage, api, prometheus, api.kubeconfig(access.operator, tmp_path), audit)
+        await made.open()
+        yield made
+        stage.end_processes()
