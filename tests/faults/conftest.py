@@ -16,17 +16,24 @@ from tests.faults.scene import Scene
 from tests.operator.audit import Audit
 from tests.operator.conftest import Access, access, audit, stage
 
-__all__ = ["access", "audit", "scene", "stage"]
+__all__ = ["access", "audit", "bare_scene", "scene", "stage"]
 
 
 @pytest.fixture
-async def scene(stage: Stage, audit: Audit, access: Access, metrics: Metrics, tmp_path: Path) -> AsyncIterator[Scene]:
-    """Players that have learned enough to act."""
+async def bare_scene(
+    stage: Stage, audit: Audit, access: Access, metrics: Metrics, tmp_path: Path
+) -> AsyncIterator[Scene]:
+    """The gates, and nobody there yet."""
     cluster = yaml.safe_load(access.operator.read_text())["clusters"][0]["cluster"]
     ca_file = tmp_path / "ca.crt"
     ca_file.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
     async with HarmfulGate(cluster["server"], ca_file) as api, HarmfulGate(metrics.url) as prometheus:
-        made = Scene(stage, api, prometheus, api.kubeconfig(access.operator, tmp_path), audit)
-        await made.open()
-        yield made
+        yield Scene(stage, api, prometheus, api.kubeconfig(access.operator, tmp_path), audit)
         stage.end_processes()
+
+
+@pytest.fixture
+async def scene(bare_scene: Scene) -> Scene:
+    """Players that have learned enough to act."""
+    await bare_scene.open()
+    return bare_scene

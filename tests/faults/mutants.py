@@ -25,10 +25,17 @@ class Mutant:
 
 def _readiness() -> None:
     """Every change counts as complete at once."""
+    from trimtab.planning import settling
+
+    settling.complete = lambda _plan, _progress: True
 
 
 def _coverage() -> None:
     """Every pod counts as seen."""
+    from trimtab.planning import assessment, evidence
+
+    for module in (assessment, evidence):
+        module.pods_missing = lambda _history, _failures, _now: ""
 
 
 def _lease() -> None:

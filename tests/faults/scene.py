@@ -19,6 +19,7 @@ GOOD, BAD, STEADY = "good", "bad", "steady"
 RUNS: Final = (GOOD, BAD)
 STEADY_RATE, STEADY_REPLICAS, STEADY_LEAST = 200.0, 4, 3
 """A load that needs three pods to hold the objective, and four until that is learned."""
+FOLLOWING: Final = {"minReplicas": 1, "maxReplicas": 12, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}
 FAULT_SECONDS: Final = 8.0
 LEASE: Final = {"TRIMTAB_LEASE_DURATION": "3s", "TRIMTAB_LEASE_RENEW_DEADLINE": "2s", "TRIMTAB_LEASE_RETRY": "500ms"}
 """A lease that is over well within a fault."""
@@ -60,8 +61,7 @@ class Scene:
         self.simulation = await play(
             self.stage, *(service(name, namespace=self.stage.namespace) for name in RUNS), steady
         )
-        following = {"minReplicas": 1, "maxReplicas": 12, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}
-        await self.stage.apply(*(policy(name) for name in RUNS), policy(STEADY, horizontal=following))
+        await self.stage.apply(*(policy(name) for name in RUNS), policy(STEADY, horizontal=FOLLOWING))
         self.operator = self.start()
         await learned(self.stage, *RUNS, STEADY)
 

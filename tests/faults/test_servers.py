@@ -9,7 +9,9 @@ import pytest
 from tests.faults import proxies
 from tests.faults.cases import cases
 from tests.faults.promises import broken_promises
-from tests.faults.scene import Scene, When
+from tests.faults.scene import FOLLOWING, GOOD, STEADY_RATE, STEADY_REPLICAS, Scene, When
+from tests.operator.acting import learned, play, policy, replicas, rounds, service
+from tests.operator.test_pods_unseen import hide, pods_of
 
 pytestmark = pytest.mark.cluster
 
@@ -72,4 +74,30 @@ async def test_prometheus(scene: Scene, fault: str, when: When) -> None:
     await scene.reach(when)
     await scene.suffer(begin, end)
     assert scene.prometheus.harmed > 0
+    assert await broken_promises(scene, good_is_kept=False) == []
+
+
+@pytest.mark.parametrize(("fault", "when"), cases(["half-the-pods"], [When.FOLLOWING, When.VALIDATING], short=()))
+async def test_exporters(scene: Scene, fault: str, when: When) -> None:
+    """Half of the pods are seen by no exporter; one more service follows the CPU that its pods use."""
+    name = "by-cpu"
+    made = service(name, rate=STEADY_RATE, replicas=STEADY_REPLICAS, namespace=scene.stage.namespace)
+    simulation = await play(scene.stage, made)
+    await scene.stage.apply(policy(name, metrics=None, objectives=None, horizontal=FOLLOWING))
+    await learned(scene.stage, name)
+    await scene.reach(when)
+    hidden = [pod for each in (name, GOOD) for pod in (await pods_of(scene.stage, each))[:2]]
+
+    async def begin() -> None:
+        for one in (simulation, scene.simulation):
+            await hide(one, scene.stage.namespace, hidden)
+        await scene.stage.told(name, "DataAvailable", "False", "PodsMissing")
+        await rounds(scene.stage, 8)  # past the window of the rate
+
+    async def end() -> None:
+        for one in (simulation, scene.simulation):
+            await one.mend()
+
+    await scene.suffer(begin, end)
+    assert await replicas(scene.stage, name) == STEADY_REPLICAS, fault
     assert await broken_promises(scene, good_is_kept=False) == []

@@ -183,14 +183,14 @@ async def all_pods_die(stage: Stage, name: str) -> None:
     await stage.kubectl("delete", "pods", "-l", f"app.kubernetes.io/name={name}", "--wait=false")
 
 
-def container_ends(reason: str, exit_code: int) -> Callable[[Stage, str], Awaitable[None]]:
+def container_ends(reason: str, exit_code: int, run: str = "try") -> Callable[[Stage, str], Awaitable[None]]:
     """One container of one pod ends, and is started again."""
 
     async def end(stage: Stage, name: str) -> None:
         path = f"/api/v1/namespaces/{stage.namespace}/pods"
         pod = (await stage.kube.list(path, labelSelector=f"app.kubernetes.io/name={name}"))[0]
-        run = await stage.run("try")
-        at = format_time(parse_time(run["status"]["applied"]["completeAt"]))
+        applied = (await stage.run(run))["status"]["applied"]
+        at = format_time(parse_time(applied["completeAt"]))
         ended = {"reason": reason, "exitCode": exit_code, "startedAt": at, "finishedAt": at}
         statuses = [{**pod["status"]["containerStatuses"][0], "restartCount": 1, "lastState": {"terminated": ended}}]
         await stage.kube.merge_patch(
