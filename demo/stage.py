@@ -230,7 +230,7 @@ class Stage:
     ) -> Operator:
         """Start an operator that looks after this namespace, or what ``scope`` says instead.
 
-        ``settings`` are TRIMTAB_* variables of its own.
+        ``settings`` are environment variables of its own.
         """
         command = ["env", *(f"{key}={value}" for key, value in (settings or {}).items()), sys.executable, *self.entry]
         command += ["operator", *(scope or ("--namespace", self.namespace))]

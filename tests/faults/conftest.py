@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import yaml
 
 from demo.stage import Stage
 from tests.conftest import Metrics
+from tests.faults.mutants import MUTANT
 from tests.faults.proxies import HarmfulGate
 from tests.faults.scene import Scene
 from tests.operator.audit import Audit
@@ -28,6 +30,8 @@ async def bare_scene(
     ca_file = tmp_path / "ca.crt"
     ca_file.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
     async with HarmfulGate(cluster["server"], ca_file) as api, HarmfulGate(metrics.url) as prometheus:
+        if mutant := os.environ.get(MUTANT):
+            stage.entry = ("-m", "tests.faults.mutants", mutant)
         yield Scene(stage, api, prometheus, api.kubeconfig(access.operator, tmp_path), audit)
         stage.end_processes()
 

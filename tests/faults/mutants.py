@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from trimtab.adapters.kube import TIMEOUT_SECONDS
+
 MUTANT: Final = "TRIMTAB_FAULTS_MUTANT"
 """Environment variable that names the mutant to play against."""
 
@@ -21,6 +23,12 @@ class Mutant:
     apply: Callable[[], None]
     shown_by: str
     """Cases that must see it, as pytest's -k."""
+
+
+def _replace(owner: object, name: str, replacement: object) -> None:
+    """Put something else in the place of what must be there."""
+    assert hasattr(owner, name)
+    setattr(owner, name, replacement)
 
 
 def _readiness() -> None:
@@ -39,7 +47,15 @@ def _coverage() -> None:
 
 
 def _lease() -> None:
-    """Nobody asks whether the lease is still held."""
+    """Nobody asks whether the lease is held: each operator acts, and each write passes."""
+    from trimtab.adapters.fence import Admission, Outgoing
+    from trimtab.adapters.leases import Leases
+
+    async def admit(_leases: Leases, _write: Outgoing) -> Admission:
+        return Admission(TIMEOUT_SECONDS, lambda: None)
+
+    _replace(Leases, "admit", admit)
+    _replace(Leases, "holds", lambda _leases, _namespace: True)
 
 
 MUTANTS: Final = {

@@ -21,8 +21,9 @@ STEADY_RATE, STEADY_REPLICAS, STEADY_LEAST = 200.0, 4, 3
 """A load that needs three pods to hold the objective, and four until that is learned."""
 FOLLOWING: Final = {"minReplicas": 1, "maxReplicas": 12, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}
 FAULT_SECONDS: Final = 8.0
-LEASE: Final = {"TRIMTAB_LEASE_DURATION": "3s", "TRIMTAB_LEASE_RENEW_DEADLINE": "2s", "TRIMTAB_LEASE_RETRY": "500ms"}
-"""A lease that is over well within a fault."""
+
+
+_ROOT: Final = Path(__file__).parents[2]
 
 
 class When(StrEnum):
@@ -70,7 +71,7 @@ class Scene:
         return self.stage.operator(
             kubeconfig=self.kubeconfig,
             prometheus_url=self.prometheus.url,
-            settings={"TRIMTAB_PROMETHEUS_TIMEOUT_SECONDS": "3", **LEASE},
+            settings={"TRIMTAB_PROMETHEUS_TIMEOUT_SECONDS": "3", "PYTHONPATH": str(_ROOT)},
         )
 
     async def reach(self, when: When) -> None:
