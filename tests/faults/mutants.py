@@ -35,7 +35,7 @@ def _readiness() -> None:
     """Every change counts as complete at once."""
     from trimtab.planning import settling
 
-    settling.complete = lambda _plan, _progress: True
+    _replace(settling, "complete", lambda _plan, _progress: True)
 
 
 def _coverage() -> None:
@@ -43,7 +43,7 @@ def _coverage() -> None:
     from trimtab.planning import assessment, evidence
 
     for module in (assessment, evidence):
-        module.pods_missing = lambda _history, _failures, _now: ""
+        _replace(module, "pods_missing", lambda _history, _failures, _now: "")
 
 
 def _lease() -> None:

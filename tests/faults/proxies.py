@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from tests.operator.gate import Gate
+from tests.operator.gate import Gate, Hold
 
 _SLOW_SECONDS: Final = 6.0
 _NEVER_SECONDS: Final = 60.0
@@ -42,18 +42,22 @@ class HarmfulGate(Gate):
     """Requests that met with harm."""
 
     async def _forward(
-        self, request: web.Request, body: bytes, answered: asyncio.Future[int] | None = None
+        self,
+        request: web.Request,
+        body: bytes,
+        answered: asyncio.Future[int] | None = None,
+        keeps: Hold | None = None,
     ) -> web.StreamResponse:
         forward = super()._forward
         if self.harm is None or "watch=true" in request.query_string.lower():
-            return await forward(request, body, answered)
+            return await forward(request, body, answered, keeps)
         self.harmed += 1
 
         async def read() -> tuple[int, bytes]:
             async with self.asked(request, body) as answer:
                 return answer.status, await answer.read()
 
-        return await self.harm(request, Upstream(lambda: forward(request, body, answered), read))
+        return await self.harm(request, Upstream(lambda: forward(request, body, answered, keeps), read))
 
 
 def _broken(request: web.Request) -> web.StreamResponse:
