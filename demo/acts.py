@@ -1,4 +1,6 @@
-"""The acts: what the story does while the operator works: plant a bad change, kill the operator, start another."""
+"""The acts: what the story does while the operator works: plant a bad change, kill the operator, start another, and ask
+that one for more than can be.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from demo import records
-from demo.cast import RELEASED, Planted
+from demo.cast import LARGEST_CPU, OVERSIZED, RELEASED, Planted, limit_range
 from demo.judging import Killing
 from demo.stage import Operator, Stage, StageError
 from demo.watching import Watch
@@ -40,7 +42,9 @@ class Acts:
     """What kubectl printed, by title."""
 
     async def play(self) -> None:
-        """Let the operator act, plant the change, and kill the operator while it is validated. Raises StageError."""
+        """Let the operator act, plant the change, kill the operator while it is validated, and ask another one for more
+        than can be. Raises StageError.
+        """
         await self._at(RELEASED_AT_SECONDS)
         for name in RELEASED:
             await self.stage.until(partial(self._evaluated, name), f"a status of {name}", _PATIENCE_SECONDS)
@@ -52,6 +56,7 @@ class Acts:
         self.watch.tell(policy, f"a person creates run {run}, which looks like a saving")
         await self.stage.until(partial(self._ripe, run), f"the first measurement of {run}", _PATIENCE_SECONDS)
         await self._kill_and_start_again(run, policy)
+        await self._ask_for_too_much(OVERSIZED)
 
     async def _kill_and_start_again(self, run: str, policy: str) -> None:
         """Leave no operator for a while, and wait for the end that another one gives the run."""
@@ -85,6 +90,14 @@ class Acts:
             phase_at_kill=status.get("phase", ""),
             others=others,
         )
+
+    async def _ask_for_too_much(self, change: Planted) -> None:
+        """Ask for a size that the API server makes no pod of, and wait until that is undone."""
+        await self.stage.apply(limit_range())
+        self.watch.tell(change.policy, f"a person lets no container of the namespace have more than {LARGEST_CPU} CPUs")
+        await self.stage.kubectl("create", "-f", "-", given=change.manifest())
+        self.watch.tell(change.policy, f"a person creates run {change.name}, which asks for twice as many")
+        await self.stage.in_phase(change.name, ("RolledBack",), _PATIENCE_SECONDS)
 
     async def capture(self) -> str:
         """What ``kubectl get perf,orun -A`` prints now."""

@@ -32,6 +32,9 @@ STARTUP_SECONDS: Final = 10
 """What a pod of ``checkout`` needs to start."""
 
 CHECKOUT, REACTIVE, PAYMENTS, SEARCH, CATALOG = "checkout", "checkout-reactive", "payments", "search", "catalog"
+BILLING: Final = "billing"
+LARGEST_CPU: Final = "4"
+"""CPU of a container beyond which the namespace takes none, once a person has said so."""
 
 Day = tuple[tuple[float, float], ...]
 """Corners of a load over a day: (second of the day, requests/s)."""
@@ -42,6 +45,7 @@ PARTS: Final[Mapping[str, str]] = {
     PAYMENTS: "a good change, while load rises",
     SEARCH: "a bad change, while load falls",
     CATALOG: "a person plants a bad change; the operator is killed over it",
+    BILLING: "a person asks for more than the API server lets roll out",
 }
 """What each service is there to show."""
 
@@ -55,12 +59,13 @@ _DAYS: Final[Mapping[str, Day]] = {
     PAYMENTS: ((-28, 80), (24, 80), (46, 330), (80, 330)),
     SEARCH: ((-20, 290), (19, 290), (41, 88), (92, 88)),
     CATALOG: ((0, 150), (60, 230)),
+    BILLING: ((0, 120), (60, 120)),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A person's change that looks like a saving and is not: too little CPU on too few replicas."""
+    """A person's change; by itself one that looks like a saving and is not: too little CPU on too few replicas."""
 
     name: str = "catalog-cheaper"
     policy: str = CATALOG
@@ -83,6 +88,24 @@ class Planted:
             "spec": {"policyRef": {"name": self.policy}, "changes": changes},
         }
         return yaml.safe_dump(body, sort_keys=False)
+
+
+OVERSIZED: Final = Planted(
+    "billing-larger",
+    BILLING,
+    (("resources.requests.cpu", "app", "8"), ("resources.limits.cpu", "app", "8")),
+)
+"""A change that no pod can be made of: more CPU than `limit_range` lets a container have."""
+
+
+def limit_range() -> JsonObject:
+    """What a person lets a container of the namespace have at most."""
+    return {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "no-giants", "namespace": NAMESPACE},
+        "spec": {"limits": [{"type": "Container", "max": {"cpu": LARGEST_CPU}}]},
+    }
 
 
 def rates(day: Day, seconds: FloatArray) -> FloatArray:
@@ -122,11 +145,12 @@ def scenario(folder: Path, origin: float) -> Scenario:
             service(PAYMENTS, 4, 0.5, quick_start),
             service(SEARCH, 4, 1.0, jvm),
             service(CATALOG, 6, 0.5, quick_start),
+            service(BILLING, 4, 0.5, quick_start),
         ],
     )
 
 
-_SEEDS: Final = {CHECKOUT: 1, REACTIVE: 1, PAYMENTS: 2, SEARCH: 3, CATALOG: 4}
+_SEEDS: Final = {CHECKOUT: 1, REACTIVE: 1, PAYMENTS: 2, SEARCH: 3, CATALOG: 4, BILLING: 5}
 """Twins have one seed: the same load to the last request."""
 
 
@@ -156,6 +180,13 @@ def policies() -> list[JsonObject]:
             horizontal={"minReplicas": 2, "maxReplicas": 6, "follow": False},
             forecast={"horizon": "60s"},
             validation={"duration": "40s", "failureLimit": 4},
+        ),
+        policy(
+            BILLING,
+            "Balanced",
+            history,
+            vertical={"containerPolicies": [{"containerName": "none-by-itself"}]},
+            forecast={"horizon": "20s"},
         ),
     ]
 

@@ -18,6 +18,8 @@ TOLERANCE: Final = 0.05
 FEWEST_VIOLATED_SECONDS: Final = 5.0
 """What the reactive twin must at least break its objective for: less could be chance."""
 
+REFUSAL: Final = "maximum cpu usage per Container is 4"
+"""What the API server says of a pod with a container that is larger than the namespace takes."""
 _BEFOREHAND_SECONDS: Final = 60.0
 """A patch that came longer before a rise was not for it."""
 
@@ -90,6 +92,7 @@ class Trial:
     reason: str
     applied_at: float
     validate_from: float
+    """NaN for a change that was never complete."""
     interval_seconds: float
     planned: int
     """How many measurements were to be taken."""
@@ -98,6 +101,7 @@ class Trial:
     upper_percent: str = ""
     message: str = ""
     restored: bool | None = None
+    undone_at: float = math.nan
     measured_at: tuple[float, ...] = ()
     worst_seconds: float = math.nan
     """Largest value measured in the trial."""
@@ -303,7 +307,7 @@ def survived(trial: Trial | None, killing: Killing | None, signal_number: int = 
     fixed = {round(trial.validate_from + index * trial.interval_seconds, 3) for index in range(trial.planned)}
     stray = [at for at in trial.measured_at if round(at, 3) not in fixed]
     if stray:
-        broken.append(f"{len(stray)} measurements were not at the times fixed when the change was applied")
+        broken.append(f"{len(stray)} measurements were not at the times fixed when the change was complete")
     missed = [at for at in trial.measured_at if killing.killed_at < at < killing.restarted_at]
     if not missed:
         broken.append("no measurement fell into the time in which no operator ran")
@@ -313,6 +317,30 @@ def survived(trial: Trial | None, killing: Killing | None, signal_number: int = 
         f" {killing.restarted_at - killing.killed_at:.0f} s later; {len(missed)} measurements of that time read then",
         f"{trial.phase}: the Deployment's spec is {'' if killing.spec_after == killing.spec_before else 'not '}"
         f"what it was, in all its {len(killing.spec_before)} bytes",
+    )
+    return Promise(title, evidence, tuple(broken))
+
+
+def impossible_undone(trial: Trial | None, track: Track, replicas: int, spec_before: str, spec_after: str) -> Promise:
+    """Promise 5: a change that cannot roll out is never measured, and undone with the API server's reason."""
+    title = "a change that cannot roll out undone with the API server's reason"
+    if trial is None:
+        return Promise(title, (), ("the change was never written",))
+    broken = []
+    if trial.phase != "RolledBack":
+        broken.append(f"run {trial.name} ended {trial.phase}: {trial.message}")
+    if REFUSAL not in trial.message:
+        broken.append(f"the verdict does not say why: {trial.message}")
+    if trial.measured_at or math.isfinite(trial.validate_from):
+        broken.append("it was measured, although no pod ran the change")
+    if not trial.restored or spec_after != spec_before:
+        broken.append("the Deployment's spec is not what it was")
+    tried = (track.times >= trial.applied_at) & (track.times <= trial.undone_at)
+    fewest = float(np.nanmin(track.ready[tried])) if np.isfinite(track.ready[tried]).any() else math.nan
+    evidence = (
+        f"{trial.name} ({trial.trigger}): {trial.change}",
+        f"undone after {trial.undone_at - trial.applied_at:.0f} s, with {fewest:.0f} of {replicas} pods or more ready",
+        trial.message,
     )
     return Promise(title, evidence, tuple(broken))
 

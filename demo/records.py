@@ -114,7 +114,7 @@ def trial(run: JsonObject) -> Trial | None:
         change=status.get("summary", {}).get("change", ""),
         reason=status.get("plan", {}).get("reason", ""),
         applied_at=parse_time(applied["at"]),
-        validate_from=parse_time(applied["validateFrom"]),
+        validate_from=parse_time(applied["validateFrom"]) if "validateFrom" in applied else math.nan,
         interval_seconds=float(applied["validateIntervalSeconds"]),
         planned=int(applied["measurements"]),
         effect_percent=objective.get("effectPercent", ""),
@@ -122,6 +122,7 @@ def trial(run: JsonObject) -> Trial | None:
         upper_percent=objective.get("upperPercent", ""),
         message=verdict.get("message", ""),
         restored=(status.get("rollback") or {}).get("restored"),
+        undone_at=parse_time(status["rollback"]["at"]) if status.get("rollback") else math.nan,
         measured_at=tuple(parse_time(one["at"]) for one in measured),
         worst_seconds=max(values, default=math.nan),
     )

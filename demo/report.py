@@ -67,6 +67,7 @@ def _report(story: Story) -> Iterator[str]:
         "search.svg",
     )
     yield from _killing(story)
+    yield from _impossible(story)
     yield from _kubectl(story)
     yield from _timeline(story)
     yield from _told(story)
@@ -102,7 +103,7 @@ def _stage(story: Story) -> Iterator[str]:
     for policy in cast.policies():
         name, spec = policy["metadata"]["name"], policy["spec"]
         what = "replicas, which follow the load" if spec.get("horizontal", {}).get("follow", True) else "replicas"
-        may = what if "horizontal" in spec else "CPU"
+        may = what if "horizontal" in spec else "nothing by itself" if name == cast.BILLING else "CPU"
         model = ", forecast.model None" if spec["forecast"].get("model") == "None" else ""
         track = story.history[name]
         pods = f"{_first(track.ready):.0f} × {_first(track.cpu_cores):g} cores"
@@ -181,7 +182,7 @@ def _how_raw(trial: Trial) -> str:
     span = trial.planned * trial.interval_seconds
     return (
         f"*Raw means*: of the p99 in Prometheus over the {span:.0f} s before the change and over the {trial.planned}"
-        f" measurements, {trial.interval_seconds:.0f} s apart, whose times were fixed when it was applied. *At equal"
+        f" measurements, {trial.interval_seconds:.0f} s apart, whose times were fixed when it was complete. *At equal"
         " load*: the same measurements against the curve of latency over load a replica, learned only from before the"
         " change (`docs/concepts.md`)."
     )
@@ -204,7 +205,7 @@ def _killing(story: Story) -> Iterator[str]:
         f" {killing.killed_pid} was killed with SIGKILL at {killing.killed_at - story.begins_at:.1f} s. The other runs"
         f" at that moment: {others or 'none'}. At {killing.restarted_at - story.begins_at:.1f} s process"
         f" {killing.restarted_pid} was started. It took the measurements of the time in which nobody ran from"
-        " Prometheus, at the times that were fixed when the change was applied."
+        " Prometheus, at the times that were fixed when the change was complete."
     )
     yield ""
     yield "![latency and pods of catalog](catalog.svg)"
@@ -226,6 +227,25 @@ def _killing(story: Story) -> Iterator[str]:
     yield f"They {same}; while the change was tried it was"
     yield ""
     yield from _fenced(killing.spec_tried, "json")
+
+
+def _impossible(story: Story) -> Iterator[str]:
+    yield "## 5. A change that cannot roll out, undone with the API server's reason"
+    yield ""
+    yield f"A person lets no container of the namespace have more than {cast.LARGEST_CPU} CPUs, and creates this run:"
+    yield ""
+    yield from _fenced(cast.OVERSIZED.manifest(), "yaml")
+    trial = story.trials[cast.BILLING]
+    if trial is None:
+        yield "It was not played."
+        yield ""
+        return
+    yield (
+        f"The Deployment took it at {trial.applied_at - story.begins_at:.0f} s; the API server made no pod of it. The"
+        " run was not measured, and ended"
+        f" **{trial.phase}** at {trial.undone_at - story.begins_at:.0f} s: {trial.message}"
+    )
+    yield ""
 
 
 def _kubectl(story: Story) -> Iterator[str]:

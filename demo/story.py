@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ async def _live(acts: Acts, watch: Watch, screen: Screen) -> str:
                     raise StageError(f"the operator ended by itself; the end of its log:\n{process.log_tail()}")
                 await asyncio.sleep(_LOOK_SECONDS)
         if not playing.done():
-            return "the planted change had not ended when the story was over"
+            return "the planted changes had not ended when the story was over"
         await playing
     except StageError as error:
         return str(error)
@@ -110,7 +111,7 @@ async def _gather(scene: Setting, acts: Acts, watch: Watch, shortfall: str) -> S
         for name in (cast.CHECKOUT, cast.REACTIVE)
     }
     leads = {name: judging.leads(patches[name], tracks[name].times, tracks[name].demand, capacity) for name in patches}
-    trials = {name: records.trial_of(runs, name) for name in (cast.PAYMENTS, cast.SEARCH, cast.CATALOG)}
+    trials = {name: records.trial_of(runs, name) for name in (cast.PAYMENTS, cast.SEARCH, cast.CATALOG, cast.BILLING)}
     raw = {
         name: judging.raw_means(whole[name], trial) if trial is not None and trial.measured_at else None
         for name, trial in trials.items()
@@ -159,9 +160,14 @@ def _judge(
     kept = judging.good_kept(trials[payments], raw[payments], acts.specs_before[payments], specs_after[payments])
     undone = judging.bad_undone(trials[search], raw[search], acts.specs_before[search], specs_after[search], threshold)
     survived = judging.survived(trials[cast.CATALOG], acts.killing)
-    if shortfall:
+    specs = acts.specs_before[cast.BILLING], specs_after[cast.BILLING]
+    pods = int(json.loads(specs[0])["replicas"])
+    impossible = judging.impossible_undone(trials[cast.BILLING], tracks[cast.BILLING], pods, *specs)
+    if shortfall and acts.killing is None:
         survived = Promise(survived.title, survived.evidence, (*survived.broken, shortfall))
-    return ahead, kept, undone, survived
+    elif shortfall:
+        impossible = Promise(impossible.title, impossible.evidence, (*impossible.broken, shortfall))
+    return ahead, kept, undone, survived, impossible
 
 
 def _service(scene: Setting, name: str) -> SimulatedService:

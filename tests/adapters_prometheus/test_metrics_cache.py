@@ -195,3 +195,17 @@ def test_memory_is_what_the_docs_say_and_is_freed() -> None:
     cache.keep_only([])
     assert cache.memory_bytes == 0
     assert ask(cache).resumed == {}
+
+
+def test_throttling_is_read_from_the_beginning_and_forgotten_after_the_trial() -> None:
+    cache = MetricsCache()
+    fetch(cache)
+    request = cache.request("uid", "shop", POLICY, NOW + 60, 300.0, throttling=True)
+    assert "throttled" not in request.resumed
+    assert "cpu" in request.resumed
+    read = answer(request)
+    seen = replace(
+        read, history=replace(read.history, throttled={"app": Series(request.until - 60, 60.0, np.array([0.1, 0.3]))})
+    )
+    assert cache.absorb(request, seen).throttled["app"].at(request.until) == pytest.approx(0.3)
+    assert fetch(cache, NOW + 120).throttled == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import promql_parser
@@ -188,3 +189,14 @@ def test_keys_and_values_of_requests_are_the_policys() -> None:
         "container": ".+",
         "window": "300s",
     }
+
+
+def test_throttling_is_asked_for_only_where_a_change_of_cpu_is_on_trial() -> None:
+    asked = request("a", spec("web"), 0, 600)
+    plain = plan_round([asked])
+    trial = plan_round([replace(asked, throttling=True)])
+    more = [bulk.text for bulk in trial if bulk.text not in {one.text for one in plain}]
+    assert len(more) == 1
+    assert "container_cpu_cfs_throttled_periods_total" in more[0]
+    assert "[300s]" in more[0], "a rate over the window"
+    assert check(more[0]) is None

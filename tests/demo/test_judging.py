@@ -19,6 +19,7 @@ from demo.judging import (
     ahead_of_demand,
     bad_undone,
     good_kept,
+    impossible_undone,
     leads,
     raw_means,
     survived,
@@ -128,6 +129,15 @@ def test_a_good_change_is_kept(trial: Trial | None, raw: RawMeans | None, spec_a
 
 
 BAD = replace(TRIAL, name="search-1", trigger="Cost", phase="RolledBack", restored=True, effect_percent="80.0")
+IMPOSSIBLE = replace(
+    BAD,
+    name="billing-larger",
+    trigger="Manual",
+    message="the change did not reach its pods: FailedCreate: forbidden: maximum cpu usage per Container is 4",
+    validate_from=math.nan,
+    measured_at=(),
+    undone_at=52.0,
+)
 UNDONE: list[Any] = [
     pytest.param(BAD, BETTER, "a", "", id="undone"),
     pytest.param(replace(BAD, phase="Succeeded"), BETTER, "a", "ended Succeeded", id="kept"),
@@ -187,3 +197,26 @@ def test_a_planted_change_is_rolled_back_through_a_kill(
     promise = survived(trial, killing)
     assert promise.kept == (broken == "")
     assert broken in " ".join(promise.broken)
+
+
+UNSAID = replace(IMPOSSIBLE, message="too slow")
+
+
+@pytest.mark.parametrize(
+    ("trial", "spec_after", "broken"),
+    [
+        pytest.param(IMPOSSIBLE, "a", "", id="undone"),
+        pytest.param(None, "a", "never written", id="not played"),
+        pytest.param(replace(IMPOSSIBLE, phase="Succeeded"), "a", "ended Succeeded", id="kept"),
+        pytest.param(UNSAID, "a", "does not say why: too slow", id="without the reason"),
+        pytest.param(replace(IMPOSSIBLE, measured_at=(60.0,)), "a", "it was measured", id="measured"),
+        pytest.param(replace(IMPOSSIBLE, validate_from=60.0), "a", "it was measured", id="called complete"),
+        pytest.param(IMPOSSIBLE, "b", "not what it was", id="another spec"),
+    ],
+)
+def test_a_change_that_cannot_roll_out_is_undone(trial: Trial | None, spec_after: str, broken: str) -> None:
+    track = Track(TIMES, RAMP, np.full(101, 0.1), np.where(TIMES == 45, 3.0, 4.0), np.full(101, 0.5))
+    promise = impossible_undone(trial, track, 4, "a", spec_after)
+    assert promise.kept == (broken == "")
+    assert broken in " ".join(promise.broken)
+    assert trial is None or "undone after 12 s, with 3 of 4 pods or more ready" in promise.evidence

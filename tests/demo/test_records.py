@@ -72,7 +72,7 @@ RUN: dict[str, Any] = {
             {"at": "2026-01-01T00:00:24Z", "result": "Error"},
         ],
         "verdict": {"message": "worse", "objectives": [{"effectPercent": "80.0", "lowerPercent": "60.0"}]},
-        "rollback": {"restored": True},
+        "rollback": {"restored": True, "at": "2026-01-01T00:01:00Z"},
     },
 }
 
@@ -81,6 +81,7 @@ def test_a_run_is_read_with_its_times_and_its_verdict() -> None:
     found = trial(RUN)
     assert found is not None
     assert (found.validate_from - found.applied_at, found.planned, found.phase) == (20.0, 8, "RolledBack")
+    assert found.undone_at - found.applied_at == 60.0
     assert (found.effect_percent, found.message, found.restored, found.worst_seconds) == ("80.0", "worse", True, 0.12)
 
 

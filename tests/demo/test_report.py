@@ -15,7 +15,7 @@ from demo.report import write_report
 from demo.screen import Screen
 from demo.story import Story
 from demo.watching import Note
-from tests.demo.test_judging import BAD, TRIAL
+from tests.demo.test_judging import BAD, IMPOSSIBLE, TRIAL
 
 BEGINS_AT = 1_767_225_600.0
 TIMES = BEGINS_AT + np.arange(0.0, 200.0)
@@ -55,6 +55,7 @@ PLAYED = Story(
         cast.PAYMENTS: moved(TRIAL, "payments-1"),
         cast.SEARCH: moved(BAD, "search-1"),
         cast.CATALOG: moved(BAD, "catalog-cheaper"),
+        cast.BILLING: replace(moved(IMPOSSIBLE, "billing-larger"), undone_at=BEGINS_AT + 52),
     },
     raw={
         cast.PAYMENTS: RawMeans((100.0, 300.0), (0.07, 0.1)),
@@ -70,7 +71,7 @@ PLAYED = Story(
 )
 NOTHING_HAPPENED = replace(
     PLAYED,
-    trials=dict.fromkeys((cast.PAYMENTS, cast.SEARCH, cast.CATALOG)),
+    trials=dict.fromkeys((cast.PAYMENTS, cast.SEARCH, cast.CATALOG, cast.BILLING)),
     raw=dict.fromkeys((cast.PAYMENTS, cast.SEARCH, cast.CATALOG)),
     killing=None,
     runs=[],
@@ -92,6 +93,7 @@ def test_a_report_tells_leads_means_and_the_kill(tmp_path: Path) -> None:
     assert "| 60.0 s | 2→3 | 158 requests/s | never: headroom |  |" in text
     assert "| raw p99, ms | 70 | 100 | +43 % |" in text
     assert "killed with SIGKILL at 61.0 s" in text
+    assert "**RolledBack** at 52 s: the change did not reach its pods" in text
     assert "| 40 s | Applying | a \\| b |" in text, "a bar in a cell would end it"
 
 

@@ -12,8 +12,10 @@ from tests.operator.acting import (
     CPU,
     GOOD_CPU,
     GOOD_REPLICAS,
+    P99,
     REPLICAS,
     learned,
+    own_run,
     phases,
     play,
     policy,
@@ -251,6 +253,61 @@ async def test_restarted_between_completion_and_first_sample_it_measures_at_the_
     times = [first + index * step for index in range(recorded["measurements"])]
     assert [parse_time(one["at"]) for one in run["status"]["measurements"]] == times
     assert phases(run) == ["Applying", "Settling", "Validating", "Succeeded"]
+
+
+async def test_throttling_fails_a_trial_whose_objective_holds(stage: Stage) -> None:
+    """A pod of 300m wants more than its share in two of five periods: its 25 requests/s of 10 ms each come unevenly."""
+    await play(stage, service(namespace=stage.namespace, cliff=None))
+    slow = {"name": "latency-p99", "query": P99, "targetLabel": "service", "max": "20"}
+    await stage.apply(policy(objectives=[slow], validation={"duration": "60s"}))
+    stage.operator()
+    await learned(stage, "web")
+    await stage.create_run("try", "web", changes=to_cpu("300m"))
+    run = await stage.settled("try")
+    assert (run["status"]["phase"], verdict(run)) == ("RolledBack", "Fail")
+    assert why(run).startswith("guard cpuThrottling: container app was throttled in up to ")
+    assert "more than 25% in 3 measurements; before the change it was 0%" in why(run)
+    assert (await resources(stage))["limits"]["cpu"] == CPU
+
+
+async def test_no_traffic_is_no_proof_where_the_forecast_expects_some(stage: Stage) -> None:
+    """Requests stop when the change is complete, and every pod is ready."""
+    simulation = await play(stage, service(namespace=stage.namespace))
+    await stage.apply(policy(forecast={"model": "Auto"}))
+    stage.operator()
+    await learned(stage, "web")
+    await stage.told("web", "ForecastReliable", "True")
+    await stage.create_run("try", "web", changes=to_cpu(GOOD_CPU))
+    await stage.in_phase("try", ["Settling"])
+    families = ("http_requests_total", "http_request_duration_seconds")
+    stopped = [{"kind": "absurd", "metric": family, "labels": {"service": "web"}, "value": 1.0} for family in families]
+    await simulation.faults({"faults": stopped})
+    run = await stage.settled("try")
+    assert float(run["status"]["plan"]["predicted"]["leastLoad"]) > 50
+    assert (run["status"]["phase"], verdict(run)) == ("RolledBack", "Inconclusive")
+    assert "no traffic in" in why(run)
+    assert "where the forecast made before the change expects some" in why(run)
+    assert (await resources(stage))["limits"]["cpu"] == CPU
+
+
+async def test_without_objectives_nothing_is_tried_but_under_guards(stage: Stage) -> None:
+    """Both services run on four times the CPU that they need; a person's run is judged by guards, and says so."""
+    made = [service(name, rate=40.0, namespace=stage.namespace) for name in ("none", "guards")]
+    await play(stage, *made)
+    free: Any = {"objectives": None, "vertical": {}}
+    guarded: Any = {"validation": {"withoutObjectives": "GuardsOnly"}}
+    await stage.apply(policy("none", **free), policy("guards", **free, **guarded))
+    stage.operator()
+    await learned(stage, "none", "guards")
+    own = await stage.settled(await own_run(stage, "guards"))
+    only_guards = "no objectives were asked, only the guards (readyReplicas, restarts, cpuThrottling), and none failed"
+    assert (own["status"]["phase"], verdict(own), why(own)) == ("Succeeded", "Pass", only_guards)
+    told = await stage.told("none", "Progressing", "False", "NoObjectives")
+    assert "withoutObjectives" in told["message"]
+    assert not await stage.runs("none")
+    await stage.create_run("try", "none", changes=to_cpu(GOOD_CPU))
+    run = await stage.settled("try")
+    assert (run["status"]["phase"], verdict(run), why(run)) == ("Succeeded", "Pass", only_guards)
 
 
 async def all_ready(stage: Stage, name: str) -> None:

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from bench.assess import SAMPLES, STEP, history
-from tests.planning.building import policy_spec
+from tests.planning.building import policy_spec, workload
+from tests.planning.building import size as sized
 from trimtab.domain.policy import PolicySpec
+from trimtab.domain.rollout import RolloutStatus
+from trimtab.domain.series import Series
 from trimtab.domain.status import OperatingPoint
 from trimtab.planning.assessment import assess
-from trimtab.planning.capacity import capacities, capacity, effective_capacity
+from trimtab.planning.capacity import capacities, capacity, effective_capacity, running_cpu
 from trimtab.planning.findings import AssessInputs, Assessment
 from trimtab.planning.strategies import STRATEGIES
 
@@ -73,3 +76,27 @@ def test_an_operating_point_counts_up_to_what_is_learned() -> None:
     high = effective_capacity(found, spec, strategy, OperatingPoint(load_per_replica="45"), 0.5)
     assert low.load_per_replica == 10.0
     assert high.load_per_replica == capacity(found, spec, strategy, 0.5).load_per_replica
+
+
+NAN = math.nan
+OLD, NEW = 0.5, 1.4
+
+
+@pytest.mark.parametrize(
+    ("rollout", "measured", "size"),
+    [
+        pytest.param(RolloutStatus(updated=4, ready=4, available=4, total=4), [OLD], NEW, id="rolled out"),
+        pytest.param(RolloutStatus(updated=4, ready=3, available=3, total=4), [OLD], NEW, id="one is not ready"),
+        pytest.param(RolloutStatus(updated=0, ready=3, available=3, total=3), [OLD], OLD, id="no pod of the new size"),
+        pytest.param(RolloutStatus(updated=1, ready=4, available=4, total=5), [0.6], 0.6, id="some of the new size"),
+        pytest.param(RolloutStatus(observed=False, updated=4, ready=4, total=4), [OLD], OLD, id="not seen yet"),
+        pytest.param(
+            RolloutStatus(updated=0, ready=3, total=3), [OLD, NAN, NAN, NAN, NAN], NEW, id="measured long ago"
+        ),
+        pytest.param(RolloutStatus(updated=0, ready=3, total=3), [NAN], NEW, id="never measured"),
+    ],
+)
+def test_a_size_that_no_pod_has_carries_nothing(rollout: RolloutStatus, measured: list[float], size: float) -> None:
+    live = workload(4, container=sized("1400m"), rollout=rollout)
+    series = Series(0.0, 60.0, np.array(measured))
+    assert running_cpu(live, series, now=series.end, max_age_seconds=180.0) == pytest.approx(size)

@@ -16,7 +16,7 @@ from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import parse_quantity
 from trimtab.planning import changes as fields
 from trimtab.planning.options import Demand, PlanInputs
-from trimtab.planning.plans import Proposal, propose, requested
+from trimtab.planning.plans import Proposal, no_objectives, propose, requested
 from trimtab.planning.rightsizing import Usage
 from trimtab.planning.steps import NoPlan
 from trimtab.planning.strategies import STRATEGIES
@@ -265,3 +265,23 @@ def test_what_a_person_cannot_ask_for(changes: list[dict[str, Any]], words: str)
     result = requested(inputs(HORIZONTAL, peak=100), [RequestedChange.model_validate(change) for change in changes])
     assert isinstance(result, NoPlan)
     assert words in result.reason
+
+
+@pytest.mark.parametrize(
+    ("changed", "trigger", "tried"),
+    [
+        pytest.param({}, Trigger.COST, False, id="Auto tries nothing"),
+        pytest.param({}, Trigger.MANUAL, True, id="a person may"),
+        pytest.param({"mode": "Recommend"}, Trigger.COST, True, id="Recommend only shows"),
+        pytest.param({"mode": "Approve"}, Trigger.COST, True, id="Approve asks a person"),
+        pytest.param({"validation": {"withoutObjectives": "GuardsOnly"}}, Trigger.COST, True, id="GuardsOnly"),
+        pytest.param(
+            {"objectives": [{"name": "p99", "query": "p99", "max": 1}]}, Trigger.COST, True, id="an objective"
+        ),
+    ],
+)
+def test_without_objectives_auto_plans_no_run(changed: dict[str, Any], trigger: Trigger, tried: bool) -> None:
+    nothing = no_objectives(policy_spec(**changed), trigger)
+    assert (nothing is None) is tried
+    assert nothing is None or (nothing.condition, nothing.final) == ("NoObjectives", True)
+    assert nothing is None or "withoutObjectives" in nothing.reason

@@ -67,7 +67,7 @@ class Slot(NamedTuple):
         return Slot(place, name, signal)
 
 
-_FIELDS: Final = frozenset({"load", "replicas", "cpu_size", "cpu_cores", "memory_bytes", "objectives"})
+_FIELDS: Final = frozenset({"load", "replicas", "cpu_size", "cpu_cores", "memory_bytes", "throttled", "objectives"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +191,19 @@ class MetricsCache:
         now: float,
         window_seconds: float,
         counted_since: float | None = None,
+        throttling: bool = False,
     ) -> SignalRequest:
         """What is missing of a policy's history at ``now``, in unix seconds, on multiples of the policy's interval.
 
-        ``counted_since`` is from when on counts of pods are needed; None for those of now.
+        ``counted_since`` is from when on counts of pods are needed; None for those of now. ``throttling`` says that CPU
+        throttling is wanted too.
         """
         step = spec.analysis.interval
         until = grid_floor(now, step)
         since = grid_floor(until - spec.analysis.history, step)
-        request = SignalRequest(uid, namespace, spec, since, until, step, window_seconds, counted_since=counted_since)
+        request = SignalRequest(
+            uid, namespace, spec, since, until, step, window_seconds, counted_since=counted_since, throttling=throttling
+        )
         entry = self._usable(request)
         origins = _origins(request)
         resumed = {
@@ -301,6 +305,7 @@ def _slots(history: WorkloadHistory, spec: PolicySpec) -> dict[Slot, Series]:
     }
     slots |= {Slot("cpu_cores", name, Signal.CPU): series for name, series in history.cpu_cores.items()}
     slots |= {Slot("memory_bytes", name, Signal.MEMORY): series for name, series in history.memory_bytes.items()}
+    slots |= {Slot("throttled", name, Signal.THROTTLED): series for name, series in history.throttled.items()}
     slots |= {Slot("objectives", name, objective_name(name)): series for name, series in history.objectives.items()}
     return {slot: series for slot, series in slots.items() if len(series)}
 
@@ -343,6 +348,7 @@ def _history(entry: _Entry, spec: PolicySpec) -> WorkloadHistory:
         cpu_size=single("cpu_size"),
         cpu_cores=group("cpu_cores"),
         memory_bytes=group("memory_bytes"),
+        throttled=group("throttled"),
         objectives={o.name: objectives.get(o.name, empty(entry.step_seconds)) for o in spec.objectives},
         startup_seconds=entry.startup_seconds,
         coverage=dict(entry.coverage),

@@ -27,6 +27,9 @@ RECENT_POINTS: Final = 2
 STARTUP_HISTORY_SECONDS: Final = 24 * 3600.0
 """How far back a start-up time is looked for when a policy is new."""
 
+_RATES: Final = frozenset({Signal.CPU, Signal.THROTTLED})
+"""Default signals that are rates over the window."""
+
 Matchers = tuple[tuple[str, str], ...]
 
 
@@ -235,7 +238,7 @@ def _source(request: SignalRequest, query: SignalQuery, matchers: Matchers) -> S
     if query.by == PART:
         return CountSource(PodsSource(request.namespace, _selectors(request, query), request.window_seconds, matchers))
     if query.template is None:
-        windowed = window if query.name == Signal.CPU else ""
+        windowed = window if query.name in _RATES else ""
         return DefaultSource(request.namespace, Signal(query.name), windowed, matchers)
     if query.target_label is not None:
         rewritten = grouped(query.template, query.target_label, request.namespace, window)

@@ -30,6 +30,7 @@ class Signal(StrEnum):
     REPLICAS = "replicas"
     CPU_SIZE = "cpuSize"
     STARTUP = "startup"
+    THROTTLED = "throttled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,17 @@ def _cpu(scope: Workloads, window: str) -> str:
     return by_workload("sum", f"max by (pod, container) (rate({usage}[{window}]))", scope, "container")
 
 
+def _throttled(scope: Workloads, window: str) -> str:
+    """Only containers with a CPU limit have bandwidth periods."""
+    matchers = scope.selector(CONTAINERS[0], scope.pods())
+
+    def periods(kind: str) -> str:
+        counted = f"rate(container_cpu_cfs_{kind}_total{matchers}[{window}])"
+        return by_workload("sum", f"max by (pod, container) ({counted})", scope, "container")
+
+    return f"{periods('throttled_periods')} / ({periods('periods')} > 0)"
+
+
 def _memory(scope: Workloads, _window: str) -> str:
     usage = f"container_memory_working_set_bytes{scope.selector(*CONTAINERS, scope.pods())}"
     return by_workload("max", f"max by (pod, container) ({usage})", scope, "container")
@@ -199,6 +211,7 @@ _QUERIES: dict[Signal, Callable[[Workloads, str], str]] = {
     Signal.REPLICAS: _replicas,
     Signal.CPU_SIZE: _cpu_size,
     Signal.STARTUP: _startup,
+    Signal.THROTTLED: _throttled,
 }
 
 SOURCES: Final = {
@@ -206,6 +219,7 @@ SOURCES: Final = {
     Signal.MEMORY: "container_memory_working_set_bytes of pods that kube_pod_owner ties to it",
     Signal.REPLICAS: "kube_deployment_status_replicas_ready or kube_statefulset_status_replicas_ready",
     Signal.CPU_SIZE: "kube_pod_container_resource_limits or _requests of ready pods that kube_pod_owner ties to it",
+    Signal.THROTTLED: "container_cpu_cfs_throttled_periods_total over container_cpu_cfs_periods_total of its pods",
     Signal.STARTUP: "kube_pod_status_ready_time and kube_pod_created of pods that kube_pod_owner ties to it",
 }
 """What a default query reads, for messages."""

@@ -52,11 +52,16 @@ class SignalRequest:
     """Names of the signals that are wanted; None for all."""
     counted_since: float | None = None
     """From when on pods are counted; None for what the newest values rest on."""
+    throttling: bool = False
+    """Whether CPU throttling is wanted too, as it is while a change of CPU is on trial."""
 
     @property
     def queries(self) -> tuple[SignalQuery, ...]:
         """The wanted signals whose queries can be sent."""
-        wanted = (query for query in signal_queries(self.spec) if self.only is None or query.name in self.only)
+        every = signal_queries(self.spec)
+        if self.throttling:
+            every = (*every, SignalQuery(Signal.THROTTLED, None, by="container", source=SOURCES[Signal.THROTTLED]))
+        wanted = (query for query in every if self.only is None or query.name in self.only)
         return tuple(query for query in wanted if query.fault is None)
 
     @property

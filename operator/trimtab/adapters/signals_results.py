@@ -144,6 +144,7 @@ def _result(request: SignalRequest, read: dict[str, Readings]) -> FetchResult:
         cpu_size=single(Signal.CPU_SIZE),
         cpu_cores=cpu,
         memory_bytes=series_of(Signal.MEMORY),
+        throttled=series_of(Signal.THROTTLED),
         objectives={o.name: single(objective_name(o.name)) for o in request.spec.objectives},
         startup_seconds=None if newest is None else newest[1],
         coverage=_coverage(request, series_of, failures),

@@ -123,6 +123,13 @@ class OnInconclusive(StrEnum):
     KEEP = "Keep"
 
 
+class WithoutObjectives(StrEnum):
+    """What the operator may try under a policy that names no objectives."""
+
+    NONE = "None"
+    GUARDS_ONLY = "GuardsOnly"
+
+
 class OnStaleData(StrEnum):
     """What stale or missing metrics mean for the workload."""
 

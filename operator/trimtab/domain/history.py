@@ -58,6 +58,9 @@ class WorkloadHistory:
     """CPU usage in cores by container, summed over the pods."""
     memory_bytes: dict[str, Series] = field(default_factory=dict)
     """Memory working set in bytes by container, largest pod."""
+    throttled: dict[str, Series] = field(default_factory=dict)
+    """Share of CPU bandwidth periods with throttling by container, 0 to 1; read only while a change of CPU is on
+    trial."""
     objectives: dict[str, Series] = field(default_factory=dict)
     """Value of each objective by its name."""
     startup_seconds: float | None = None
@@ -79,6 +82,7 @@ def without_samples(history: WorkloadHistory) -> WorkloadHistory:
         cpu_size=bare(history.cpu_size),
         cpu_cores={name: bare(series) for name, series in history.cpu_cores.items()},
         memory_bytes={name: bare(series) for name, series in history.memory_bytes.items()},
+        throttled={name: bare(series) for name, series in history.throttled.items()},
         objectives={name: bare(series) for name, series in history.objectives.items()},
         startup_seconds=history.startup_seconds,
     )

@@ -17,6 +17,7 @@ from trimtab.domain.choices import (
     OnStaleData,
     Sensitivity,
     StrategyName,
+    WithoutObjectives,
 )
 from trimtab.domain.objectives import Metrics, Objective, TargetRef
 from trimtab.domain.printable import PRINTABLE
@@ -105,7 +106,10 @@ class Validation(SpecModel):
     tolerance_percent: int = Field(5, ge=0, le=100)
     """How much worse than planned counts as no worse."""
     on_inconclusive: OnInconclusive = OnInconclusive.ROLLBACK
-    """What ends a trial whose evidence does not decide."""
+    """What ends a trial whose evidence does not decide; a change that never came to the pods is undone in any case."""
+    without_objectives: WithoutObjectives = WithoutObjectives.NONE
+    """None: without objectives mode Auto plans no run. GuardsOnly: a trial is judged by its guards alone (ready
+    replicas, restarts and memory kills, CPU throttling)."""
 
 
 class Guardrails(SpecModel):

@@ -8,12 +8,14 @@ from typing import Final
 
 import numpy as np
 
+from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
-from trimtab.domain.series import FloatArray
+from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.status import OperatingPoint
 from trimtab.domain.units import parse_quantity
 from trimtab.planning.findings import Assessment
 from trimtab.planning.learning import Carried
+from trimtab.planning.rightsizing import cpu_size as cpu_size_of
 from trimtab.planning.strategies import STRATEGIES, Strategy
 
 _UNBOUND: Final = 0.999
@@ -43,6 +45,17 @@ def capacity(assessment: Assessment, spec: PolicySpec, strategy: Strategy, cpu_s
         return Capacity(stand_in, f"{target} CPU utilisation until a capacity is learned", learned=False)
     why = next(iter(assessment.not_learned.values()), "no CPU usage was seen")
     return Capacity(math.nan, f"no capacity known: {why}", learned=False)
+
+
+def running_cpu(workload: Workload, cpu_size: Series, now: float, max_age_seconds: float) -> float:
+    """CPU in cores of the pods that run: the spec's size, but for as long as pods of another template are left that of
+    the pods that are ready, as last measured. A size that no pod has carries nothing.
+    """
+    rollout = workload.rollout
+    last = cpu_size.last()
+    if (rollout.observed and rollout.updated >= rollout.total) or last is None or now - last[0] > max_age_seconds:
+        return cpu_size_of(workload.containers)
+    return last[1]
 
 
 def capacities(assessment: Assessment, spec: PolicySpec, strategy: Strategy, cpu_sizes: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from trimtab.domain.choices import Mode
+from trimtab.domain.choices import Mode, WithoutObjectives
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import RequestedChange, Trigger
@@ -82,6 +82,15 @@ def propose(inputs: PlanInputs) -> Proposal | NoPlan:
         return NoPlan(well_reason(inputs, need, present, chosen), final=False)
     reason = f"{tight}: {fields.describe(changes)}" if tight else reason_for(inputs, present, chosen, trigger)
     return _proposal(inputs, changes, chosen, present, trigger, reason, guard)
+
+
+def no_objectives(spec: PolicySpec, trigger: Trigger) -> NoPlan | None:
+    """Why the operator tries nothing by itself: nothing says what a change would have to hold."""
+    alone = spec.mode is Mode.AUTO and trigger is not Trigger.MANUAL
+    if spec.objectives or not alone or spec.validation.without_objectives is WithoutObjectives.GUARDS_ONLY:
+        return None
+    remedy = "name some, or set validation.withoutObjectives to GuardsOnly"
+    return NoPlan(f"no run is planned without objectives, which a change must hold; {remedy}", condition="NoObjectives")
 
 
 def requested(

@@ -23,6 +23,8 @@ class NoPlan:
 
     reason: str
     final: bool = True
+    condition: str = ""
+    """Reason of the condition Progressing, where it is more than idleness."""
 
 
 @dataclass(frozen=True, slots=True)

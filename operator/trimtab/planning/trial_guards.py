@@ -25,6 +25,7 @@ THROTTLED_TIMES: Final = 2.0
 """It must also be more than so many times that from before the change."""
 THROTTLED_SAMPLES: Final = 3
 """In so many samples."""
+THROTTLING: Final = "cpuThrottling"
 _NODE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of an end that tell of a node that was lost or started again."""
 
@@ -133,5 +134,5 @@ def _throttling(facts: TrialFacts) -> str:
 TRIAL_GUARDS: Final[tuple[tuple[str, TrialGuard], ...]] = (
     ("readyReplicas", _ready_replicas),
     ("restarts", _restarts),
-    ("cpuThrottling", _throttling),
+    (THROTTLING, _throttling),
 )

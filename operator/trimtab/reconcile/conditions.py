@@ -47,6 +47,7 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
         met = made(ConditionType.OBJECTIVES_MET, "Unknown", "NoData", _unknown_text(situation, unknown))
     else:
         met = made(ConditionType.OBJECTIVES_MET, "True", "Met", _objectives_text(situation))
+    idle = outcome.proposal if isinstance(outcome.proposal, NoPlan) and outcome.proposal.condition else None
     forecast = assessment.forecast
     reliable = isinstance(forecast, Forecast) and forecast.reliable
     return [
@@ -68,8 +69,8 @@ def conditions_of(situation: Situation, outcome: Outcome, status: PolicyStatus, 
         made(
             ConditionType.PROGRESSING,
             "True" if active else "False",
-            active.phase.value if active else "Idle",
-            _progress(active),
+            active.phase.value if active else idle.condition if idle else "Idle",
+            _progress(active) if active or not idle else idle.reason,
         ),
         made(ConditionType.CONFLICTED, *_conflicted(situation, outcome)),
         *([made(ConditionType.FLEET_PAUSED, *_fleet(outcome))] if situation.spec.mode in ACTING else []),

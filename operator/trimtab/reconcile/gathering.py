@@ -22,7 +22,7 @@ from trimtab.planning.findings import AssessInputs, Assessment, Running
 from trimtab.planning.versions import followed, learns_from
 from trimtab.reconcile.announcing import NOT_CAPACITY
 from trimtab.reconcile.insight_news import news
-from trimtab.reconcile.judging import samples_before
+from trimtab.reconcile.judging import resizes_cpu, samples_before
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation, lead_seconds, point_of
@@ -73,7 +73,8 @@ def request_of(services: Services, policy: Policy, runs: tuple[Run, ...], now: f
     assert isinstance(policy.spec, PolicySpec), "only usable policies are read"
     spec = _reaching_back(policy.spec, runs, now)
     window, since = _window(services, policy.spec), _counted_since(runs)
-    return services.metrics.request(policy.uid, policy.namespace, spec, now, window, since)
+    throttling = any(resizes_cpu(run) for run in runs)
+    return services.metrics.request(policy.uid, policy.namespace, spec, now, window, since, throttling)
 
 
 def assess_inputs(

@@ -20,7 +20,7 @@ from trimtab.planning.performance_model import NotLearned, PerformanceCurve
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.steps import Judged
 from trimtab.planning.terms import spec_for, under
-from trimtab.planning.trial_guards import TRIAL_GUARDS
+from trimtab.planning.trial_guards import THROTTLING, TRIAL_GUARDS, Throttled
 from trimtab.planning.trials import Former, Intent, Peak, Samples, Trial, measurements
 from trimtab.planning.validation import NotYet, verdict
 from trimtab.reconcile.situation import Situation
@@ -61,9 +61,33 @@ def judge(run: Run, situation: Situation, now: float) -> Judged:
         replicas=applied.after.replicas,
         least_load=parse_quantity(plan.predicted.least_load) if plan.predicted.least_load else math.nan,
         guards=tuple(name for name, _ in TRIAL_GUARDS),
+        unanswered=tuple(sorted({THROTTLING for one in throttled(run, situation, now) if one.unknown})),
     )
     found = verdict(trial, complete=ready.size == times.size)
     return Judged(None if isinstance(found, NotYet) else found, tuple(measurements(trial)))
+
+
+def resizes_cpu(run: Run) -> bool:
+    """Whether a change of CPU is on trial, so that throttling is looked at."""
+    plan = run.status.plan
+    undecided = run.phase.unproven and run.status.verdict is None
+    return undecided and plan is not None and any(change.path.endswith(".cpu") for change in plan.changes)
+
+
+def throttled(run: Run, situation: Situation, now: float) -> tuple[Throttled, ...]:
+    """CPU throttling of the changed containers that have a CPU limit, before the change and at its sample times."""
+    applied, plan, workload = run.status.applied, run.status.plan, situation.workload
+    if applied is None or plan is None or workload is None or applied.validate_from is None:
+        return ()
+    times = sample_times(applied)
+    before, after = _times_before(applied), times[times <= readable_until(situation, now)]
+    resized = {change.container for change in plan.changes if change.path.endswith(".cpu")}
+    limited = [size.name for size in workload.containers if size.name in resized and size.limits.cpu]
+    return tuple(
+        Throttled(name, _at(situation.history.throttled.get(name), before), _at(series, after))
+        for name in limited
+        for series in [situation.history.throttled.get(name)]
+    )
 
 
 def sample_times(applied: Applied) -> FloatArray:
@@ -80,7 +104,8 @@ def readable_until(situation: Situation, now: float) -> float:
     number of errors in a row the wait is over, and what is missing counts as an error.
     """
     until = now - situation.step_seconds
-    if not any(kind.startswith(("load", "objective/", "replicas", "pods")) for kind in situation.unread):
+    needed = ("load", "objective/", "replicas", "pods", "throttled")
+    if not any(kind.startswith(needed) for kind in situation.unread):
         return until
     seen = situation.history.load.last()
     patience = (situation.spec.validation.consecutive_error_limit + 1) * situation.spec.validation.interval
@@ -92,8 +117,7 @@ def _samples(history: WorkloadHistory, times: FloatArray, spec: PolicySpec, sinc
     """What was measured at these times; NaN before ``since``, when another version ran."""
 
     def at(series: Series | None) -> FloatArray:
-        found = [series.at(time) if series is not None else math.nan for time in times]
-        return np.where(times >= (since or -math.inf), np.array(found, dtype=np.float64), math.nan)
+        return np.where(times >= (since or -math.inf), _at(series, times), math.nan)
 
     covered = np.array([not pods_missing(history, {}, float(time)) for time in times], dtype=np.bool_)
     return Samples(
@@ -104,6 +128,11 @@ def _samples(history: WorkloadHistory, times: FloatArray, spec: PolicySpec, sinc
         values={objective.name: at(history.objectives.get(objective.name)) for objective in spec.objectives},
         covered=covered,
     )
+
+
+def _at(series: Series | None, times: FloatArray) -> FloatArray:
+    """Values at these times; NaN where there are none."""
+    return np.array([series.at(time) if series is not None else math.nan for time in times], dtype=np.float64)
 
 
 def _times_before(applied: Applied) -> FloatArray:

@@ -23,12 +23,12 @@ from trimtab.planning.conflicts import without_claimed
 from trimtab.planning.fleet import Fleet, only_waits, why_wait
 from trimtab.planning.guards import GuardFacts, acted_within_a_day, ask
 from trimtab.planning.lifecycle import approves, blocked, next_step
-from trimtab.planning.plans import Proposal, adopt, propose, requested
+from trimtab.planning.plans import Proposal, adopt, no_objectives, propose, requested
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.steps import NoPlan, Record, RunFacts, Step, Wait, Write
 from trimtab.planning.terms import spec_for
 from trimtab.planning.versions import learns_from, too_new
-from trimtab.reconcile.judging import judge
+from trimtab.reconcile.judging import judge, throttled
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation
 
@@ -172,6 +172,8 @@ def plan_for(situation: Situation, run: Run | None) -> Proposal | NoPlan:
     inputs = situation.plan_inputs(spec_for(situation.spec, run_spec))
     if run_spec is not None and run_spec.changes:
         return requested(inputs, run_spec.changes, beyond_bounds=run_spec.allow_beyond_bounds)
+    if (nothing := no_objectives(situation.spec, run_spec.trigger if run_spec else Trigger.COST)) is not None:
+        return nothing
     if not situation.assessment.quality.ok:
         return NoPlan(situation.assessment.quality.message, final=False)
     claims = situation.claims
@@ -274,7 +276,11 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
         )
         facts = replace(facts, guards=(*(plan.guardrails if plan and run.phase is Phase.PENDING else ()), *asked))
     if run.phase in (Phase.SETTLING, Phase.VALIDATING) and run.status.verdict is None and workload is not None:
-        facts = replace(facts, pods=await services.pods.seen(workload, why=not workload.rolled_out))
+        facts = replace(
+            facts,
+            pods=await services.pods.seen(workload, why=not workload.rolled_out),
+            throttled=throttled(run, situation, services.clock()),
+        )
     if run.phase is Phase.VALIDATING and run.status.verdict is None:
         facts = replace(facts, judged=judge(run, situation, services.clock()))
     return facts

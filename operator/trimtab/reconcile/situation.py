@@ -13,7 +13,7 @@ from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.status import OperatingPoint, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
-from trimtab.planning.capacity import Capacity, capacities, capacity, effective_capacity, strategy_of
+from trimtab.planning.capacity import Capacity, capacities, capacity, effective_capacity, running_cpu, strategy_of
 from trimtab.planning.conflicts import Conflict, claimed
 from trimtab.planning.findings import Assessment, Known
 from trimtab.planning.hpa import cpu_scaling
@@ -129,8 +129,10 @@ class Situation:
         return strategy_of(self.spec, self.point)
 
     def capacity(self) -> Capacity:
-        """Load that a replica of the live size carries under the operating point."""
-        size = cpu_size(self.workload.containers) if self.workload else 0.0
+        """Load that a replica of the size that runs carries under the operating point."""
+        size = 0.0
+        if self.workload is not None:
+            size = running_cpu(self.workload, self.history.cpu_size, self.now, self.spec.guardrails.max_data_age)
         return effective_capacity(self.assessment, self.spec, self.strategy, self.point, size)
 
     def demand(self) -> Demand:
