@@ -12,6 +12,7 @@ from tests.planning.test_plans import VERTICAL
 from tests.reconcile.test_savings import situation
 from trimtab.analytics.quality import Quality
 from trimtab.domain.autoscalers import Autoscaler, AutoscalerKind, CpuTarget
+from trimtab.domain.choices import WithoutObjectives
 from trimtab.domain.policy import PolicySpec
 from trimtab.planning.options import PlanInputs
 from trimtab.planning.rightsizing import Usage
@@ -26,7 +27,8 @@ BOTH = policy_spec(vertical={})
 
 def beside(spec: PolicySpec, *others: Autoscaler) -> Situation:
     """A situation with sound data."""
-    base = situation(spec=spec, autoscalers=others)
+    unasked = spec.validation.model_copy(update={"without_objectives": WithoutObjectives.GUARDS_ONLY})
+    base = situation(spec=spec.model_copy(update={"validation": unasked}), autoscalers=others)
     usage = {"app": Usage(0.3, 1e8, cpu_now_cores=1.0)}
     quality = Quality(None, "fine", 1.0, 600.0, 0.0)
     return replace(base, assessment=replace(base.assessment, quality=quality, usage=usage))
