@@ -95,6 +95,16 @@ def operator(
     namespace: Annotated[list[str] | None, typer.Option("--namespace", "-n", help="Namespace to look after.")] = None,
     all_namespaces: Annotated[bool, typer.Option(help="Look after every namespace.")] = False,
     scrape_interval: Annotated[float | None, typer.Option(help="Scrape interval of Prometheus in seconds.")] = None,
+    metric_label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL", help="name=value that every series must have, as cluster=eu-1. May be repeated."),
+    ] = None,
+    allow_foreign_namespaces: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Namespace that queries may name beside the policy's own; * for all. May be repeated."
+        ),
+    ] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Port of the operator's metrics; 0 for none.")] = None,
     health_port: Annotated[int | None, typer.Option(help="Port of /healthz; 0 for none.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes for the analysis.")] = None,
@@ -138,6 +148,8 @@ def operator(
         "namespaces": tuple(namespace) if namespace else None,
         "all_namespaces": all_namespaces or None,
         "scrape_interval_seconds": scrape_interval,
+        "metric_labels": metric_label or None,
+        "allow_foreign_namespaces": tuple(allow_foreign_namespaces) if allow_foreign_namespaces else None,
         "metrics_port": metrics_port,
         "health_port": health_port,
         "workers": workers,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from trimtab.adapters.credentials import check_headers, read_address
 from trimtab.adapters.prometheus_connection import PrometheusSettings
+from trimtab.adapters.promql_scope import Scope, labels_of
 from trimtab.adapters.store_engine import check_url
 from trimtab.adapters.switch import SWITCH_NAMESPACE
 from trimtab.domain.lease import LeaseTiming
@@ -65,6 +66,10 @@ class Settings(BaseSettings):
     """Largest answer of the API server, in bytes; longer lists are read in smaller pages."""
     scrape_interval_seconds: float = Field(30.0, gt=0)
     """Scrape interval of the metrics: a rate's window is at least four of these."""
+    metric_labels: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    """Labels that every series must have, as cluster=eu-1,env=prod, where one Prometheus holds several clusters."""
+    allow_foreign_namespaces: Annotated[tuple[str, ...], NoDecode] = ()
+    """Namespaces beside its own that a policy's queries may name, as ingress-nginx,istio-system; * for all."""
     namespaces: tuple[str, ...] = ()
     """Namespaces that are looked after."""
     all_namespaces: bool = False
@@ -117,6 +122,18 @@ class Settings(BaseSettings):
         check_headers(headers, "TRIMTAB_PROMETHEUS_HEADERS")
         return headers
 
+    @field_validator("metric_labels", mode="before")
+    @classmethod
+    def _labels(cls, given: object) -> object:
+        if isinstance(given, str):
+            given = [pair for pair in given.split(",") if pair.strip()]
+        return dict(labels_of(given, "--metric-label")) if isinstance(given, list | tuple) else given
+
+    @field_validator("allow_foreign_namespaces", mode="before")
+    @classmethod
+    def _names(cls, given: object) -> object:
+        return tuple(name.strip() for name in given.split(",") if name.strip()) if isinstance(given, str) else given
+
     @field_validator("store_url")
     @classmethod
     def _openable(cls, url: str) -> str:
@@ -139,6 +156,11 @@ class Settings(BaseSettings):
             return _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
         return self.namespaces[0] if self.namespaces else SWITCH_NAMESPACE
 
+    @property
+    def scope(self) -> Scope:
+        """Whose series policies may read."""
+        return Scope(tuple(self.metric_labels.items()), self.allow_foreign_namespaces)
+
     @model_validator(mode="after")
     def _scope(self) -> Self:
         if self.all_namespaces == bool(self.namespaces):
@@ -159,6 +181,7 @@ class Settings(BaseSettings):
             headers=self.prometheus_headers,
             bearer_token_file=self.prometheus_bearer_token_file,
             ca_file=self.prometheus_ca_file,
+            matchers=self.scope.matchers,
             timeout_seconds=self.prometheus_timeout_seconds,
             max_answer_bytes=int(self.prometheus_max_answer),
         )

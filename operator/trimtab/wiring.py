@@ -113,7 +113,7 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
     workers = Workers(settings.workers)
     source = PrometheusSource(settings.prometheus)
     most = int(settings.kubernetes_max_answer)
-    world, switch = World(), Switch(settings.switch_in)
+    world, switch = World(scope=settings.scope), Switch(settings.switch_in)
     keeper = LeaseKeeper(
         lambda: KubeClient.connect(settings.kubeconfig),
         settings.namespaces,
@@ -131,7 +131,7 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
             pods=Pods(kube),
             events=Events(kube),
             source=source,
-            metrics=MetricsCache(),
+            metrics=MetricsCache(settings.scope.matchers),
             workers=workers,
             limits=Limits(kube, time.time),
             leases=leases,

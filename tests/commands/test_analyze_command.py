@@ -146,7 +146,7 @@ def test_a_file_that_cannot_be_written_is_one_line(run: Run, asked: Survey, tmp_
         pytest.param((*URL, "--history", "week"), "--history", id="history"),
         pytest.param((*URL, "--history", "1m", "--step", "5m"), "not shorter than history", id="step above history"),
         pytest.param((*URL, "--header", "X"), "--header", id="header"),
-        pytest.param((*URL, "--label", "eu"), "--label", id="label"),
+        pytest.param((*URL, "--metric-label", "eu"), "--metric-label", id="label"),
         pytest.param((*URL, "--format", "pdf"), "--format", id="format"),
         pytest.param((*URL, "--until", "soon"), "--until", id="until"),
         pytest.param((*URL, "--until", "nan"), "--until", id="until no number"),

@@ -40,6 +40,7 @@ class _Origin(NamedTuple):
     kind: TargetKind
     target: str
     window_seconds: float
+    matchers: tuple[tuple[str, str], ...] = ()
 
 
 class Slot(NamedTuple):
@@ -115,7 +116,9 @@ class _Entry:
 class MetricsCache:
     """Histories by uid of the policy. Where query, window or target of a signal change, this signal is read anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, matchers: tuple[tuple[str, str], ...] = ()) -> None:
+        """``matchers`` are what every series must have: what was read under others is worth nothing."""
+        self._matchers = matchers
         self._entries: dict[str, _Entry] = {}
 
     @property
@@ -205,7 +208,7 @@ class MetricsCache:
             uid, namespace, spec, since, until, step, window_seconds, counted_since=counted_since, throttling=throttling
         )
         entry = self._usable(request)
-        origins = _origins(request)
+        origins = self._origins(request)
         resumed = {
             name: max(since, min(until, read_to - OVERLAP_STEPS * step))
             for name, read_to in entry.read_to.items()
@@ -223,7 +226,7 @@ class MetricsCache:
 
         A signal that failed keeps its older samples and is read from there next time; one without data counts as read.
         """
-        entry, origins = self._usable(request), _origins(request)
+        entry, origins = self._usable(request), self._origins(request)
         old = {
             slot: kept
             for slot, kept in entry.series.items()
@@ -254,6 +257,13 @@ class MetricsCache:
         self._entries[request.key] = entry
         return _history(entry, request.spec)
 
+    def _origins(self, request: SignalRequest) -> dict[str, str]:
+        target, window = request.spec.target_ref, request.window_seconds
+        return {
+            query.name: _digest(_Origin(query, request.namespace, target.kind, target.name, window, self._matchers))
+            for query in request.queries
+        }
+
     def _usable(self, request: SignalRequest) -> _Entry:
         """The entry of a policy; an empty one where the grid has changed or more history is wanted than is held."""
         step, length = request.step_seconds, request.spec.analysis.history
@@ -275,14 +285,6 @@ def _put_before(entry: _Entry, readings: Readings, series: Mapping[Slot, Series]
     return found
 
 
-def _origins(request: SignalRequest) -> dict[str, str]:
-    target = request.spec.target_ref
-    return {
-        query.name: _digest(_Origin(query, request.namespace, target.kind, target.name, request.window_seconds))
-        for query in request.queries
-    }
-
-
 @lru_cache(maxsize=65_536)
 def _digest(origin: _Origin) -> str:
     """The same in every process, for as long as the same PromQL is sent."""
@@ -291,7 +293,7 @@ def _digest(origin: _Origin) -> str:
     if sent is None:
         sent = default_query(Signal(query.name), origin.namespace, {origin.kind: {origin.target}}, "$window", ())
     parts = (sent, query.target_label, query.unit, bool(query.by), *origin[1:3], origin.target)
-    text = "\0".join([*map(str, parts), repr(origin.window_seconds)])
+    text = "\0".join([*map(str, parts), repr(origin.window_seconds), *map(repr, origin.matchers)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -69,7 +69,7 @@ class PrometheusSettings:
     client_certificate: tuple[Path, Path] | None = None
     """Certificate and key."""
     matchers: tuple[tuple[str, str], ...] = ()
-    """(label, value) added to the default queries, where one Prometheus holds several clusters."""
+    """(label, value) that every series must have, where one Prometheus holds several clusters."""
     connect_timeout_seconds: float = 5.0
     timeout_seconds: float = 30.0
     """Longest time for one answer, the server's work included."""

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from trimtab.adapters.promql import fill, promql_duration
 from trimtab.adapters.promql_grouping import GroupedQuery, grouped
+from trimtab.adapters.promql_scope import Matchers, forced
 from trimtab.adapters.signals_kube import STARTUP_SPAN_SECONDS, WORKLOAD_LABELS, Signal, default_query
 from trimtab.adapters.signals_pods import PART, PodsSource, Selectors, pod_selectors
 from trimtab.adapters.signals_requests import SignalQuery, SignalRequest, count_name
@@ -29,8 +30,6 @@ STARTUP_HISTORY_SECONDS: Final = 24 * 3600.0
 
 _RATES: Final = frozenset({Signal.CPU, Signal.THROTTLED})
 """Default signals that are rates over the window."""
-
-Matchers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,7 @@ class GroupedSource:
 
     namespace: str
     query: GroupedQuery
+    matchers: Matchers = ()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class GroupedSource:
 
     def text(self, consumers: Sequence[Consumer]) -> str:
         """PromQL for these consumers."""
-        return self.query.query(consumer.target[1] for consumer in consumers)
+        return forced(self.query.query(consumer.target[1] for consumer in consumers), self.matchers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,7 @@ class SingleSource:
 
     namespace: str
     query: str
+    matchers: Matchers = ()
     labels: tuple[str, ...] = ()
 
     def labels_of(self, _consumer: Consumer) -> tuple[str, ...]:
@@ -118,7 +119,7 @@ class SingleSource:
 
     def text(self, _consumers: Sequence[Consumer]) -> str:
         """The query."""
-        return self.query
+        return forced(self.query, self.matchers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +244,8 @@ def _source(request: SignalRequest, query: SignalQuery, matchers: Matchers) -> S
     if query.target_label is not None:
         rewritten = grouped(query.template, query.target_label, request.namespace, window)
         if isinstance(rewritten, GroupedQuery):
-            return GroupedSource(request.namespace, rewritten)
-    return SingleSource(request.namespace, fill(query.template, request.values))
+            return GroupedSource(request.namespace, rewritten, matchers)
+    return SingleSource(request.namespace, fill(query.template, request.values), matchers)
 
 
 def count_start(request: SignalRequest) -> float:

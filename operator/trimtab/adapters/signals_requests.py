@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from trimtab.adapters.promql import check, promql_duration
+from trimtab.adapters.promql_scope import Scope
 from trimtab.adapters.signals_kube import SOURCES, Signal, placeholder_values
 from trimtab.adapters.signals_pods import PART, PODS, pod_selectors
 from trimtab.domain.objectives import MetricQuery
@@ -115,6 +116,13 @@ def signal_queries(spec: PolicySpec) -> tuple[SignalQuery, ...]:
 def query_faults(spec: PolicySpec) -> dict[str, str]:
     """What is wrong with a policy's queries, by name of the signal, for the condition Ready."""
     return {query.name: query.fault for query in signal_queries(spec) if query.fault is not None}
+
+
+def scope_faults(spec: PolicySpec, namespace: str, scope: Scope) -> Iterator[str]:
+    """Which of a policy's queries read what the operator may not, for the condition Ready."""
+    for query in signal_queries(spec):
+        if query.template is not None and (fault := scope.fault(query.template, namespace, query.source)) is not None:
+            yield fault
 
 
 def objective_name(objective: str) -> str:

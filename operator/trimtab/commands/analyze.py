@@ -93,8 +93,14 @@ def analyze(
     ] = None,
     bearer_token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with a bearer token.")] = None,
     ca_file: Annotated[Path | None, typer.Option(metavar="FILE", help="CA bundle for Prometheus.")] = None,
-    label: Annotated[
-        list[str] | None, typer.Option(metavar="LABEL", help="name=value that every series must have, as cluster=eu-1.")
+    metric_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric-label",
+            "--label",
+            metavar="LABEL",
+            help="name=value that every series must have, as cluster=eu-1. May be repeated.",
+        ),
     ] = None,
     timeout: Annotated[str, typer.Option(metavar="DURATION", help="Longest wait for one query.")] = "60s",
     workers: Annotated[
@@ -117,7 +123,7 @@ def analyze(
             headers=dict(_pair(text, ":", "--header", secret=True) for text in header or ()),
             bearer_token_file=bearer_token_file,
             ca_file=ca_file,
-            matchers=tuple(_pair(text, "=", "--label") for text in label or ()),
+            matchers=_labels(metric_label or []),
             timeout_seconds=seconds(timeout, "--timeout"),
             round_seconds=60.0 * seconds(timeout, "--timeout"),
         )
@@ -234,6 +240,15 @@ def _show(report: AnalysisReport) -> None:
     os.environ.setdefault("LESS", "FRX")
     with console.pager(styles="less" in os.environ.get("PAGER", "less")):
         console.print(Group(*table))
+
+
+def _labels(given: list[str]) -> tuple[tuple[str, str], ...]:
+    from trimtab.adapters.promql_scope import labels_of
+
+    try:
+        return labels_of(given, "--metric-label")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _pair(text: str, mark: str, option: str, *, secret: bool = False) -> tuple[str, str]:

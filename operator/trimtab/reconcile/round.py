@@ -140,7 +140,7 @@ class Reconciler:
         """The policies whose spec can be used; the others are told what is wrong."""
         good: list[Policy] = []
         for policy in policies:
-            message = fault_of(policy)
+            message = fault_of(policy, self._world.scope)
             if not message:
                 good.append(policy)
                 continue

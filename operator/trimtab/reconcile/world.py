@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from trimtab.adapters.promql_scope import Scope
 from trimtab.adapters.resources import FINALIZER
-from trimtab.adapters.signals_requests import query_faults
+from trimtab.adapters.signals_requests import query_faults, scope_faults
 from trimtab.domain.choices import ACTING, TargetKind
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
@@ -22,11 +23,15 @@ def target_of(policy: Policy) -> TargetKey | None:
     return policy.namespace, policy.spec.target_ref.kind, policy.spec.target_ref.name
 
 
-def fault_of(policy: Policy) -> str:
-    """What is wrong with a spec that schema and CEL let through; empty when it can be used."""
+def fault_of(policy: Policy, scope: Scope) -> str:
+    """What is wrong with a spec that schema and CEL let through; empty when it can be used.
+
+    ``scope`` says whose series its queries may read.
+    """
     if isinstance(policy.spec, InvalidSpec):
         return policy.spec.message
-    return next(iter(query_faults(policy.spec).values()), "")
+    faults = (*query_faults(policy.spec).values(), *scope_faults(policy.spec, policy.namespace, scope))
+    return next(iter(faults), "")
 
 
 def is_newer(one: Policy | Run, other: Policy | Run) -> bool:
@@ -56,6 +61,8 @@ class World:
 
     policies: dict[Key, Policy] = field(default_factory=dict)
     runs: dict[Key, Run] = field(default_factory=dict)
+    scope: Scope = field(default_factory=Scope)
+    """Whose series policies may read."""
 
     def note(self, run: Run, driven: Run | None) -> None:
         """A run as it is after it was driven; None when it is gone."""
@@ -99,7 +106,7 @@ class World:
         for policies in by_target.values():
             if len(policies) < 2:
                 continue  # queries are parsed only where that decides something
-            acting = [policy for policy in policies if policy.key in trying or _may_act(policy)]
+            acting = [policy for policy in policies if policy.key in trying or _may_act(policy, self.scope)]
             if len(acting) < 2:
                 continue
             first, *others = sorted(acting, key=lambda policy: (policy.created_at, policy.name))
@@ -108,6 +115,6 @@ class World:
         return found
 
 
-def _may_act(policy: Policy) -> bool:
+def _may_act(policy: Policy, scope: Scope) -> bool:
     """Whether a policy's mode lets it change the workload, and its spec can be used."""
-    return isinstance(policy.spec, PolicySpec) and policy.spec.mode in ACTING and not fault_of(policy)
+    return isinstance(policy.spec, PolicySpec) and policy.spec.mode in ACTING and not fault_of(policy, scope)
