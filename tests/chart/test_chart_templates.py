@@ -130,6 +130,19 @@ def test_operator_serves_all_namespaces_by_default(template: Template) -> None:
     ]
 
 
+def test_whose_series_the_operator_may_read(template: Template) -> None:
+    prometheus = {"metricLabels": {"cluster": "eu-1", "env": "prod"}, "allowForeignNamespaces": ["ingress-nginx"]}
+    arguments = container(template({"prometheus": prometheus}))["args"]
+    assert arguments[3:9] == [
+        "--metric-label",
+        "cluster=eu-1",
+        "--metric-label",
+        "env=prod",
+        "--allow-foreign-namespaces",
+        "ingress-nginx",
+    ]
+
+
 def test_operator_serves_the_namespaces_it_has_rights_in(template: Template) -> None:
     objects = template({"watchNamespaces": ["shop", "media", "shop"], "extraArgs": ["--workers", "0"]})
     arguments = container(objects)["args"]

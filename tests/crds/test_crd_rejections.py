@@ -97,6 +97,8 @@ POLICY = [
     ("negative failure limit", "validation.failureLimit", -1, "spec.validation.failureLimit"),
     ("tolerance above 100", "validation.tolerancePercent", 101, "spec.validation.tolerancePercent"),
     ("history asked for and not read", "guardrails.minHistory", "169h", "guardrails.minHistory 169h is longer than analysis.history 168h"),
+    ("blind without a forecast", "", {"guardrails": {"onStaleData": "FollowForecast"}, "forecast": {"model": "None"}}, "guardrails.onStaleData FollowForecast needs a forecast, and forecast.model is None"),
+    ("answer to stale data to come", "guardrails.onStaleData", "Guess", "spec.guardrails.onStaleData: Unsupported"),
     ("no rollout at all", "guardrails.maxRolloutsPerDay", 0, "spec.guardrails.maxRolloutsPerDay"),
     ("no history to shrink by", "guardrails.minHistoryToShrink", "0s", "spec.guardrails.minHistoryToShrink"),
     ("history to shrink by in days", "guardrails.minHistoryToShrinkMemory", "7d", "spec.guardrails.minHistoryToShrinkMemory"),

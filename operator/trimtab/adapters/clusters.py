@@ -53,9 +53,10 @@ class Clusters:
         others = [other for other in self.labels if other != label]
         also = f" (also by {', '.join(others[:_SHOWN_VALUES])})" if others else ""
         example = next(filter(None, values), "")
+        unlabelled = f", or {label}= for what has no such label" if "" in values else ""
         return (
             f"{what}, told apart by the label {label}: {shown}{also}; nothing is added up: say which is meant,"
-            f" as in --metric-label {label}={example}"
+            f" as in --metric-label {label}={example}{unlabelled}"
         )
 
 

@@ -134,6 +134,7 @@ class OnStaleData(StrEnum):
     """What stale or missing metrics mean for the workload."""
 
     HOLD = "Hold"
+    FOLLOW_FORECAST = "FollowForecast"
 
 
 class OnFieldConflict(StrEnum):

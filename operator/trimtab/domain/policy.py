@@ -137,7 +137,8 @@ class Guardrails(SpecModel):
     hold_for: Duration = Field("24h", validate_default=True, ge=1, le=30 * 86400)
     """How long a replica count that somebody set by hand holds following; a deploy never does."""
     on_stale_data: OnStaleData = OnStaleData.HOLD
-    """Hold: stale or missing metrics change nothing."""
+    """Hold: stale or missing metrics change nothing. FollowForecast: replicas are raised, and never lowered, along the
+    upper end of the forecast that was made last, for as far as it reaches."""
     on_field_conflict: OnFieldConflict = OnFieldConflict.STOP
     """Stop: a field that another controller claims is left to it."""
 
@@ -173,6 +174,16 @@ class PolicySpec(SpecModel):
             cel=of_durations("{} <= {}", "guardrails.minHistory", "analysis.history"),
             holds=lambda p: p.guardrails.min_history <= p.analysis.history,
             field=".guardrails.minHistory",
+        ),
+        Rule(
+            "guardrails.onStaleData {guardrails.onStaleData} needs a forecast, and forecast.model is None;"
+            " choose a model, or set onStaleData Hold",
+            cel="self.guardrails.onStaleData != 'FollowForecast' || self.forecast.model != 'None'",
+            holds=lambda p: (
+                p.guardrails.on_stale_data is not OnStaleData.FOLLOW_FORECAST
+                or p.forecast.model is not ForecastModel.NONE
+            ),
+            field=".guardrails.onStaleData",
         ),
     )
 

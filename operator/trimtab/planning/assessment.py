@@ -22,6 +22,7 @@ from trimtab.planning.evidence import (
     usage_of,
 )
 from trimtab.planning.findings import AssessInputs, Assessment, Known
+from trimtab.planning.flight import kept
 from trimtab.planning.insights import gain_insights
 from trimtab.planning.learning import Carried, learn
 
@@ -34,9 +35,10 @@ def assess(inputs: AssessInputs) -> Assessment:
     quality = quality_of(
         inputs.spec, inputs.history, inputs.failures, inputs.now, partial=inputs.partial, clusters=inputs.clusters
     )
-    inputs = replace(inputs, history=plausible_history(inputs.history))
-    spec, history, now = inputs.spec, inputs.history, inputs.now
-    states = tuple(objective_state(objective, history, quality, now, spec) for objective in spec.objectives)
+    seen, spec, now = inputs.history, inputs.spec, inputs.now
+    inputs = replace(inputs, history=plausible_history(inputs.history, spec.objectives))
+    history = inputs.history
+    states = tuple(objective_state(objective, seen, quality, now, spec) for objective in spec.objectives)
     objectives, before = tuple(spec.objectives), inputs.previous
     learned = before.learned if before is not None else None
     since = inputs.version_from
@@ -47,6 +49,9 @@ def assess(inputs: AssessInputs) -> Assessment:
     if former is not None and former.replaced_by(carried):
         former = None
     expected, supervised = _forecast(inputs)
+    flight = kept(before.flight if before is not None else None, expected, quality, now)
+    if spec.forecast.model is ForecastModel.NONE:
+        flight = None
     last = history.load.last()
     finite = history.load.values[np.isfinite(history.load.values)]
     found = Assessment(
@@ -58,7 +63,11 @@ def assess(inputs: AssessInputs) -> Assessment:
         uncounted=uncounted(spec, history),
         forecast=expected,
         known=replace(
-            before or Known(supervised, learned), supervised=supervised, learned=learned, carried=former or carried
+            before or Known(supervised, learned),
+            supervised=supervised,
+            learned=learned,
+            carried=former or carried,
+            flight=flight,
         ),
         curves=learned.curves,
         not_learned=learned.not_learned,

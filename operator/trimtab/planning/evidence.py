@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -29,17 +29,36 @@ _BY_CONTAINER: Final[Mapping[str, Callable[[WorkloadHistory], Mapping[str, Serie
 }
 _PROFILE_POINTS: Final = 40
 _NO_TRAFFIC_SHARE: Final = 1e-3
+_BELIEVABLE: Final = 1e6
 
 
-def plausible_history(history: WorkloadHistory) -> WorkloadHistory:
+def plausible_history(history: WorkloadHistory, objectives: Sequence[Objective] = ()) -> WorkloadHistory:
     """The history without values that cannot be, which would spoil all that is learned for as long as it reaches."""
+    known = {objective.name: objective for objective in objectives}
     return replace(
         history,
         load=plausible(history.load),
         cpu_cores={name: plausible(series) for name, series in history.cpu_cores.items()},
         memory_bytes={name: plausible(series) for name, series in history.memory_bytes.items()},
-        objectives={name: plausible(series, None) for name, series in history.objectives.items()},
+        objectives={
+            name: believable(known[name], series) if name in known else plausible(series, None)
+            for name, series in history.objectives.items()
+        },
     )
+
+
+def believable(objective: Objective, series: Series) -> Series:
+    """An objective's values without those that cannot be.
+
+    These are the infinite ones, and those whose size is more than a million times both the threshold and the median of
+    what was seen: a latency of 250 ms at most is never 70 hours. A median is not moved by a spell of absurd values.
+    """
+    series = plausible(series, None)
+    sizes = np.abs(series.values[np.isfinite(series.values)])
+    largest = _BELIEVABLE * max(abs(objective.threshold), float(np.median(sizes)) if sizes.size else 0.0)
+    if not largest > 0.0 or not (sizes > largest).any():
+        return series
+    return replace(series, values=np.where(np.abs(series.values) > largest, np.nan, series.values))
 
 
 def quality_of(
@@ -104,13 +123,18 @@ def uncounted(spec: PolicySpec, history: WorkloadHistory) -> tuple[str, ...]:
 def objective_state(
     objective: Objective, history: WorkloadHistory, quality: Quality, now: float, spec: PolicySpec
 ) -> ObjectiveState:
-    """An objective as last seen, judged only on fresh data."""
+    """An objective as last seen, judged only on fresh data; Unknown, with its value, where it cannot be.
+
+    ``history`` is that which was read.
+    """
     series = history.objectives.get(objective.name)
     threshold = threshold_text(objective)
     last = series.last() if series is not None else None
     fresh = last is not None and now - last[0] <= spec.guardrails.max_data_age
-    if last is not None and fresh:
+    if series is not None and last is not None and fresh:
         value = last[1]
+        if believable(objective, series).last() != last:
+            return ObjectiveState(name=objective.name, value=format_number(value), threshold=threshold, state="Unknown")
         state = "Violated" if objective.violated(value) else "Met"
         return ObjectiveState(name=objective.name, value=format_number(value), threshold=threshold, state=state)
     idle = quality.ok and (seen := history.load.last()) is not None and seen[1] <= idle_below(history.load)

@@ -18,6 +18,7 @@ from trimtab.domain.status import ContainerSize, ObjectiveState, OperatingPoint
 from trimtab.forecasting.capacity_plan import Room
 from trimtab.forecasting.forecast import Forecast, NoForecast
 from trimtab.forecasting.supervision import Supervised
+from trimtab.planning.flight import Flight
 from trimtab.planning.health import Health, NoHealth
 from trimtab.planning.learning import Carried, Learned
 from trimtab.planning.outlook import Outlook, OutlookRecords, OutlookState
@@ -76,6 +77,8 @@ class Known:
     """Keys of the advice that was given."""
     carried: Carried | None = None
     """What was last known of the capacity of this version, or of the one before while this one is learned."""
+    flight: Flight | None = None
+    """What replicas may be raised by while nothing is seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from trimtab.domain.scaling import Behavior
 from trimtab.domain.units import format_clock, format_duration, format_number
 from trimtab.planning.behavior import BehaviorState, pace, scaled
+from trimtab.planning.flight import Foreseen
 from trimtab.planning.rescue import Breach, RescueState, advise, stepped
 
 UP_TOLERANCE = 0.10
@@ -57,6 +58,8 @@ class FollowInputs:
     """The strategy's quantile of the peak from now to now + start-up + hold time; None without a reliable forecast."""
     forecast_peak_at: float | None = None
     breach: Breach | None = None
+    foreseen: Foreseen | None = None
+    """What to fly by while no demand is seen; None where replicas then stay as they are."""
     no_fewer: str = ""
     """Why the demand may be larger than it looks, so that no replica is removed; empty where it is whole."""
     behavior: Behavior = field(default_factory=Behavior)
@@ -80,6 +83,8 @@ class Follow:
     written: Memory
     bounds_set: bool = False
     """Bounds that somebody has just set ask for it, whatever is known of demand and objectives."""
+    blind: bool = False
+    """Nothing is seen: it goes by a forecast that was made before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +153,35 @@ def _inside(inputs: FollowInputs) -> Follow | None:
 
 
 def _without_data(inputs: FollowInputs, why: str) -> Follow | Hold:
-    """All that may be written without a demand: bounds that somebody has just set, and nothing else."""
+    """All that may be written without a demand: bounds that somebody has just set, and blind flight upwards."""
     inside = _inside(inputs)
-    if inside is None:
-        return Hold(why, False, inputs.memory)
-    if not inside.bounds_set:
-        return Hold(f"{inside.reason}, but {why}", False, inputs.memory)
+    if inside is None or not inside.bounds_set:
+        if inputs.foreseen is not None:
+            return _blind(inputs, inputs.foreseen, why)
+        return Hold(why if inside is None else f"{inside.reason}, but {why}", False, inputs.memory)
     return replace(inside, reason=f"{inside.reason}, which the policy as it is now asks for whatever the demand")
+
+
+def _blind(inputs: FollowInputs, foreseen: Foreseen, why: str) -> Follow | Hold:
+    """Replicas for what was foreseen, at the usual pace; never fewer than there are."""
+    current, memory = inputs.replicas, inputs.memory
+    known = replace(inputs, forecast_peak=foreseen.peak, forecast_peak_at=foreseen.at)
+    wanted, reason = _wanted(known, 0.0)
+    why = why.partition(":")[0]
+    reason = (
+        f"flies blind, as {why}: {reason}, by the forecast of {format_clock(foreseen.issued_at)},"
+        f" which reaches to {format_clock(foreseen.ends_at)}"
+    )
+    if wanted <= current:
+        return Hold(f"{reason}; nothing is removed", False, memory)
+    wanted = _bounded(inputs, wanted)
+    paced = pace(memory.behavior, inputs.behavior, inputs.now, current, wanted, urgent=False)
+    memory = replace(memory, behavior=paced.state)
+    target = max(_bounded(inputs, paced.replicas), current)
+    if target == current:
+        return Hold(f"{reason}; held by {paced.limited_by}" if paced.limited_by else reason, False, memory)
+    written = replace(memory, behavior=scaled(memory.behavior, inputs.now, current, target))
+    return Follow(target, reason, False, False, memory, written, blind=True)
 
 
 def _wanted(inputs: FollowInputs, demand: float) -> tuple[int, str]:

@@ -144,7 +144,8 @@ def _doing(situation: Situation, outcome: Outcome, status: PolicyStatus, active:
     if situation.spec.paused:
         return f"paused: {resume}"
     if not quality.ok and quality.problem is not DataProblem.SHORT_HISTORY:
-        what = "nothing is tried" if quality.problem in STILL_SEEN else "nothing is changed"
+        follows = quality.problem in STILL_SEEN or situation.foreseen is not None
+        what = "nothing is tried" if follows else "nothing is changed"
         if situation.workload is not None and outcome.wanted_replicas not in (None, situation.workload.replicas):
             what = outcome.following
         return f"{what}: {quality.message}"
@@ -181,7 +182,10 @@ def _running(active: Run, outcome: Outcome) -> str:
 
 def _data_text(situation: Situation) -> str:
     """What is wrong with the data, and of what it is not known how many pods it speaks for."""
-    assessment = situation.assessment
+    assessment, flown = situation.assessment, situation.foreseen
+    if flown is not None:
+        until = format_time(flown.ends_at)
+        return f"{assessment.quality.message} Replicas fly blind, upwards only, by the last forecast until {until}."
     if not assessment.quality.ok or not assessment.uncounted:
         return assessment.quality.message
     names = ", ".join(assessment.uncounted)
@@ -227,5 +231,10 @@ def _objectives_text(situation: Situation) -> str:
 
 def _unknown_text(situation: Situation, unknown: list[str]) -> str:
     """Which objectives have no fresh value, and why where it is known."""
+    absurd = [
+        f"{one.name} reads {one.value}, which cannot be: more than a million times its threshold and what is usual"
+        for one in situation.assessment.objectives
+        if one.name in unknown and one.value
+    ]
     failures = [situation.failures.get(objective_name(name), "") for name in unknown]
-    return "; ".join([f"no fresh value of {', '.join(unknown)}", *filter(None, failures)])
+    return "; ".join([f"no fresh value of {', '.join(unknown)}", *absurd, *filter(None, failures)])

@@ -185,6 +185,7 @@ def _inputs(situation: Situation, remembered: Remembered, workload: Workload) ->
         forecast_peak=peak,
         forecast_peak_at=peak_at,
         breach=_breach(situation, workload),
+        foreseen=situation.foreseen,
         no_fewer=assessment.pods_missing,
         behavior=horizontal.behavior,
         unit=history.load.unit,
@@ -259,7 +260,10 @@ async def _step(services: Services, situation: Situation, remembered: Remembered
     services.telemetry.wrote(policy.namespace, "follow")
     change = f"{workload.replicas}→{decision.replicas}"
     _log.info("scaled", policy=policy.name, namespace=policy.namespace, change=change, reason=decision.reason)
-    reason = "Rescued" if decision.rescue else "ScaledUp" if decision.replicas > workload.replicas else "ScaledDown"
+    if decision.blind:
+        reason = "ScaledUpBlind"
+    else:
+        reason = "Rescued" if decision.rescue else "ScaledUp" if decision.replicas > workload.replicas else "ScaledDown"
     await services.events.post(policy, "Normal", reason, f"{change}: {decision.reason}", services.clock())
     return True
 

@@ -14,7 +14,7 @@ from trimtab.domain.run import RunSpec, Trigger
 from trimtab.domain.run_status import Applied, Plan
 from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import parse_quantity
-from trimtab.planning.evidence import pods_missing
+from trimtab.planning.evidence import believable, pods_missing
 from trimtab.planning.options import follows
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve
 from trimtab.planning.rightsizing import cpu_size
@@ -125,7 +125,10 @@ def _samples(history: WorkloadHistory, times: FloatArray, spec: PolicySpec, sinc
         load=np.where(covered, at(history.load), np.nan),
         replicas=at(history.replicas),
         cpu_size=at(history.cpu_size),
-        values={objective.name: at(history.objectives.get(objective.name)) for objective in spec.objectives},
+        values={
+            one.name: at(believable(one, history.objectives[one.name]) if one.name in history.objectives else None)
+            for one in spec.objectives
+        },
         covered=covered,
     )
 

@@ -16,6 +16,7 @@ from trimtab.forecasting.forecast import Forecast
 from trimtab.planning.capacity import Capacity, capacities, capacity, effective_capacity, running_cpu, strategy_of
 from trimtab.planning.conflicts import Conflict, claimed
 from trimtab.planning.findings import Assessment, Known
+from trimtab.planning.flight import Foreseen, foreseen
 from trimtab.planning.hpa import cpu_scaling
 from trimtab.planning.options import Demand, PlanInputs
 from trimtab.planning.rightsizing import cpu_size
@@ -55,6 +56,12 @@ class Situation:
     def lead_seconds(self) -> float:
         """How far ahead following looks."""
         return lead_seconds(self.history, self.step_seconds, self.window_seconds)
+
+    @property
+    def foreseen(self) -> Foreseen | None:
+        """What following flies by while no demand is seen; None where it holds."""
+        choice, until = self.spec.guardrails.on_stale_data, self.now + self.lead_seconds
+        return foreseen(choice, self.assessment.known.flight, self.assessment.quality, self.now, until)
 
     @property
     def without_samples(self) -> Situation:
