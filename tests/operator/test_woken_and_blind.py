@@ -58,7 +58,7 @@ async def test_woken_from_zero_it_follows_at_once(stage: Stage, audit: Audit) ->
 async def test_without_prometheus_the_forecast_is_flown_by(
     stage: Stage, audit: Audit, prometheus_factory: Callable[..., Prometheus], tmp_path: Path
 ) -> None:
-    """Before a peak that comes each minute: up by the forecast where that is asked for, through a restart; never down."""
+    """Before a peak that comes each minute: up by the forecast where asked for, through a restart; never down."""
     now = float(int(time.time()))
     load = Diurnal(low=LOW, high=HIGH, period_seconds=PERIOD_SECONDS, peak_seconds=(now + 60.0) % PERIOD_SECONDS)
     services = [
