@@ -155,5 +155,5 @@ async def _not_invalid(stage: Stage) -> bool | None:
 
 async def _analyzed(stage: Stage, *options: str) -> str:
     """The report of `trimtab analyze` on this namespace."""
-    span = ("--history", "10m", "--step", "10s", "--horizon", "1m", "--scrape-interval", "1s", "--workers", "0")
+    span = ("--history", "10m", "--step", "2s", "--horizon", "1m", "--scrape-interval", "1s", "--workers", "0")
     return await stage.trimtab("analyze", "--prometheus-url", stage.prometheus_url, "--format", "json", *span, *options)

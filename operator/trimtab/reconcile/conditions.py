@@ -231,10 +231,12 @@ def _objectives_text(situation: Situation) -> str:
 
 def _unknown_text(situation: Situation, unknown: list[str]) -> str:
     """Which objectives have no fresh value, and why where it is known."""
-    absurd = [
-        f"{one.name} reads {one.value}, which cannot be: more than a million times its threshold and what is usual"
-        for one in situation.assessment.objectives
-        if one.name in unknown and one.value
+    absurd = {one.name: one.value for one in situation.assessment.objectives if one.name in unknown and one.value}
+    told = [
+        f"{name} reads {value}, which cannot be: more than a million times its threshold and what is usual"
+        for name, value in absurd.items()
     ]
+    if unseen := [name for name in unknown if name not in absurd]:
+        told.append(f"no fresh value of {', '.join(unseen)}")
     failures = [situation.failures.get(objective_name(name), "") for name in unknown]
-    return "; ".join([f"no fresh value of {', '.join(unknown)}", *absurd, *filter(None, failures)])
+    return "; ".join([*told, *filter(None, failures)])
