@@ -106,6 +106,7 @@ async def test_a_vpa_owns_resources_and_leaves_replicas(stage: Stage, audit: Aud
     await stage.apply(*(vpa(name, mode) for name, (mode, _) in VPA_MODES.items()))
     await stage.apply(*(policy(name, horizontal=FOLLOWING, vertical=SIZES) for name in VPA_MODES))
     stage.operator()
+    await learned(stage, *VPA_MODES)
     for name in VPA_MODES:
         await counted(stage, name, WELL_REPLICAS)
         await stage.create_run(name, name, changes=to_cpu(GOOD_CPU))
