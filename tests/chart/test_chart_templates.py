@@ -110,6 +110,8 @@ def test_operator_serves_all_namespaces_by_default(template: Template) -> None:
         "operator",
         "--prometheus-url",
         "http://prometheus-operated.monitoring.svc:9090",
+        "--scrape-interval",
+        "30",
         "--all-namespaces",
         "--metrics-port",
         "8080",
@@ -133,7 +135,7 @@ def test_operator_serves_all_namespaces_by_default(template: Template) -> None:
 def test_whose_series_the_operator_may_read(template: Template) -> None:
     prometheus = {"metricLabels": {"cluster": "eu-1", "env": "prod"}, "allowForeignNamespaces": ["ingress-nginx"]}
     arguments = container(template({"prometheus": prometheus}))["args"]
-    assert arguments[3:9] == [
+    assert arguments[5:11] == [
         "--metric-label",
         "cluster=eu-1",
         "--metric-label",

@@ -28,12 +28,7 @@ async def by_kubectl(stage: Stage) -> None:
     await stage.kubectl("patch", "orun", "asked", "--type=json", "-p", patch)
 
 
-async def by_operator(stage: Stage) -> None:
-    """What happens by itself when the operator is back."""
-    stage.operator()
-
-
-@pytest.mark.parametrize("way_out", [by_command, by_kubectl, by_operator], ids=lambda one: str(one.__name__))
+@pytest.mark.parametrize("way_out", [by_command, by_kubectl], ids=lambda one: str(one.__name__))
 async def test_a_namespace_deleted_without_an_operator_has_a_way_out(stage: Stage, way_out: WayOut) -> None:
     await play(stage, service("web", namespace=stage.namespace))
     await stage.apply(policy("web", validation={"duration": "5m"}))

@@ -151,10 +151,10 @@ async def test_decisions_go_on_without_insights(
 BROKEN_RUN = """
 from trimtab.reconcile import runs
 requested = runs.requested
-def faulty(inputs, changes):
+def faulty(inputs, changes, **more):
     if any(change.to == 7 for change in changes):
         raise OverflowError("cannot convert float infinity to integer")
-    return requested(inputs, changes)
+    return requested(inputs, changes, **more)
 runs.requested = faulty
 """
 

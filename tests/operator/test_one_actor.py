@@ -58,8 +58,13 @@ async def taken(stage: Stage, but: str = "") -> str:
 
 
 async def stands_by(stage: Stage, port: int) -> str:
-    """What ``/healthz`` says, once an operator does and waits for a lease."""
-    return await stage.until(lambda: said(port, "stands by"), "an operator that stands by")
+    """What ``/healthz`` says, once an operator has asked for a lease and waits for it."""
+
+    async def look() -> str | None:
+        text = await said(port, "stands by")
+        return text if text is not None and "was not asked for yet" not in text else None
+
+    return await stage.until(look, "an operator that stands by")
 
 
 async def said(port: int, words: str, path: str = "healthz") -> str | None:

@@ -11,8 +11,9 @@ from tests.planning.building import CPU_UP, KUBECTL, OURS, REPLICAS_4_TO_6, chan
 from trimtab.domain.objects import FieldOwner, Workload
 from trimtab.domain.run import Phase, VerdictResult
 from trimtab.domain.run_status import Applied, RunStatus, Verdict
-from trimtab.domain.status import Snapshot
+from trimtab.domain.status import PolicyStatus, Scaling, ScalingStep, Snapshot
 from trimtab.planning import changes as fields
+from trimtab.planning.holding import came_with_deploy
 from trimtab.planning.lifecycle import next_step
 from trimtab.planning.ownership import claimant, deployer
 from trimtab.planning.steps import Record, RunFacts, Wait, Write
@@ -134,3 +135,14 @@ def test_what_a_deleted_workload_lost_is_not_called_restored(live: Workload | No
 def test_a_container_that_a_deploy_took_away_is_somebodys_newer_value() -> None:
     unlimited = change("resources.limits.cpu", "500m", "", "old")
     assert fields.seen(workload(), unlimited) is fields.Seen.OTHER
+
+
+def test_a_template_that_we_wrote_came_with_nobodys_count() -> None:
+    """A count set by hand right after our own resize, or its undoing, is a person's and holds."""
+    status = PolicyStatus(scaling=Scaling(last=ScalingStep(from_=3, to=4, at=1.0, reason="demand"), template="before"))
+    person = FieldOwner("kubectl", "Update", "scale", "2026-01-02T00:00:00Z")
+    ours = FieldOwner("trimtab", "Update", "", "2026-01-02T00:00:01Z")
+    live = replace(workload(9, replicas_owner=person), template="after")
+    assert came_with_deploy(status, live)
+    assert not came_with_deploy(status, replace(live, template_owners=(person, ours)))
+    assert came_with_deploy(status, replace(live, template_owners=(ours, person)))

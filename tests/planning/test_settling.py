@@ -73,3 +73,15 @@ def test_how_long_a_rollout_may_stand_still(rollout: RolloutStatus, pods: PodsSe
     seen = Progress(at=100.0 + stood, wanted=4, remaining=5, message="1 of 4 pods run the change")
     why = not_complete(applied, seen, policy_spec(), facts)
     assert (said in why) if said else why == ""
+
+
+def test_a_rollout_that_the_controller_has_not_seen_yet_is_the_least_advanced() -> None:
+    """Its counts are of the old pods, and would look nearer to the end than any rollout is before its end."""
+    unseen = RolloutStatus(observed=False, updated=20, ready=20, available=20, total=20)
+    begun = RolloutStatus(updated=5, ready=15, available=15, total=25)
+    on = RolloutStatus(updated=10, ready=15, available=15, total=25)
+    left = [one.remaining(20, of_template=True) for one in (unseen, begun, on)]
+    assert left == sorted(left, reverse=True)
+    seen = [Progress(at=0.0, wanted=20, remaining=count, message="") for count in left]
+    assert moved(seen[0], seen[1])
+    assert moved(seen[1], seen[2])

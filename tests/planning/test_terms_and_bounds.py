@@ -66,7 +66,8 @@ def test_a_trial_is_judged_by_the_record() -> None:
 def trial(phase: Phase, spec: dict[str, Any], *, replicas: int = 6, approved: bool = False) -> Step:
     """The next step of a run that changes 4→6 replicas, under a policy that is like this by now."""
     applied = Applied(
-        uid="uid-1", manager="trimtab", before=Snapshot(replicas=4), after=Snapshot(replicas=6), at=100.0,
+        kind="Deployment", name="checkout", uid="uid-1", manager="trimtab",
+        before=Snapshot(replicas=4), after=Snapshot(replicas=6), at=100.0,
         validate_from=130.0, validate_interval_seconds=5, measurements=12,
     )  # fmt: skip
     planned = plan().model_copy(update={"objectives": RECORD})
@@ -86,6 +87,7 @@ LEAVE: dict[str, tuple[dict[str, Any], bool, bool]] = {
     "Approve": ({**BOTH, "mode": "Approve"}, False, False),
     "Approve, approved": ({**BOTH, "mode": "Approve"}, True, True),
     "an objective less": ({"objectives": [P99]}, False, False),
+    "another target": ({**BOTH, "targetRef": {"kind": "Deployment", "name": "other"}}, False, False),
 }
 
 

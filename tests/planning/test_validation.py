@@ -237,6 +237,12 @@ def test_without_a_forecast_a_service_that_was_idle_before_may_be_idle() -> None
     assert decided.result is PASS
 
 
+def test_a_scrape_that_was_missed_before_does_not_make_idleness_expected() -> None:
+    before = replace(QUIET.before, load=np.where(np.arange(len(QUIET.before)) == 0, np.nan, QUIET.before.load))
+    decided = judged(with_values(replace(QUIET, before=before), NO_DATA, np.zeros(10)))
+    assert decided.result is INCONCLUSIVE
+
+
 @pytest.mark.parametrize(
     ("ready", "of_change", "result", "says"),
     [

@@ -65,7 +65,7 @@ class PodsSource:
                 _fresh(f"{name}{scope.bare_selector(*matchers, scope.pods())}", self.window_seconds / 2)
                 for name, matchers in self.selectors
             ]
-            seen = labelled(" and on (pod) ".join([*fresh, ready]), PART, SEEN)
+            seen = labelled(f"(({' or '.join(fresh)}) and on (pod) {ready})", PART, SEEN)
             return by_workload("count", seen, scope, PART)
         usage = {
             "cpu": "container_cpu_usage_seconds_total",
@@ -148,7 +148,9 @@ def pod_selectors(template: str, kind: TargetKind, namespace: str) -> Selectors 
             return None
         kept = [matcher for matcher in node.matchers.matchers if matcher.name in _KEPT_LABELS]
         texts = (written_matcher(matcher) for matcher in kept if name not in matcher.value)
-        found[node.name or "", tuple(texts)] = None
+        if not node.name:
+            return None  # several metrics of a pod at once have no one newest sample
+        found[node.name, tuple(texts)] = None
     return tuple(found) or None
 
 

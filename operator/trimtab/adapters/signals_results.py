@@ -149,7 +149,7 @@ def _result(request: SignalRequest, read: dict[str, Readings]) -> FetchResult:
         startup_seconds=None if newest is None else newest[1],
         coverage=_coverage(request, series_of, failures),
     )
-    return FetchResult(history, failures, is_suspect(series_of(PODS)))
+    return FetchResult(history, failures, PODS in failures or is_suspect(series_of(PODS)))
 
 
 def refused(request: SignalRequest, failure: QueryFailed) -> FetchResult:
@@ -172,6 +172,8 @@ def _coverage(
             found[query.name] = parts.get(query.name, replace(ready, values=np.zeros(len(ready))))
         elif (count := count_name(query.name)) in counted:
             seen = series_of(count).get(SEEN)
+            if seen is None and query.name.startswith("objective/") and series_of(query.name):
+                continue  # what counts events has no series before the first one: it is not known whom it speaks for
             found[query.name] = replace(ready, values=np.zeros(len(ready))) if seen is None else seen
     return {name: Coverage(ready, _counted(seen, ready), request.window_seconds) for name, seen in found.items()}
 

@@ -144,9 +144,10 @@ def _run_chunk(function: Callable[[_In], _Out], inputs: Sequence[_In], budget: f
     for item in inputs:
         try:
             with _interrupted_after(budget):
-                results.append(function(item))
+                result: _Out | Exception = function(item)
         except Exception as error:  # noqa: BLE001 - one odd workload must not take the others' round with it
-            results.append(error)
+            result = error
+        results.append(result)
     return results
 
 

@@ -319,10 +319,15 @@ def _rollout(kind: TargetKind, body: JsonObject) -> RolloutStatus:
         one_revision=status.get("currentRevision") == status.get("updateRevision"),  # a Deployment has neither
         held=held,
         scales=scales,
-        deadline_seconds=float(spec.get("progressDeadlineSeconds") or NO_DEADLINE_SECONDS),
+        deadline_seconds=_deadline(spec.get("progressDeadlineSeconds")),
         deadline_passed=str(progressing.get("message", "")) if late else "",
         deadline_passed_at=parse_time(progressing["lastUpdateTime"]) if late else 0.0,
     )
+
+
+def _deadline(seconds: int | None) -> float:
+    """``progressDeadlineSeconds``; its largest value is how Kubernetes writes that there is none."""
+    return NO_DEADLINE_SECONDS if not seconds or seconds >= 2**31 - 1 else float(seconds)
 
 
 def _held(kind: TargetKind, name: str, spec: JsonObject) -> tuple[str, bool]:

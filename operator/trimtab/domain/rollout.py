@@ -38,17 +38,22 @@ class RolloutStatus:
     def remaining(self, wanted: int, *, of_template: bool) -> int:
         """Steps that are left until ``wanted`` pods are there and serve; 0 once a change is complete.
 
-        A change of the template is complete when all pods are of it, one of the count alone when so many serve.
+        A change of the template is complete when all pods are of it, one of the count alone when so many serve. Until
+        the controller has seen the change, its counts are of what was before: then everything is left.
 
         >>> RolloutStatus(updated=1, ready=4, available=4, total=5).remaining(4, of_template=True)
         8
         >>> RolloutStatus(updated=0, ready=6, available=6, total=6).remaining(6, of_template=False)
         0
+        >>> RolloutStatus(observed=False, updated=4, ready=4, available=4, total=4).remaining(4, of_template=True)
+        25
         """
+        if not self.observed:
+            return 4 * wanted + 2 * self.total + 1
         left = abs(wanted - self.total) + max(0, wanted - self.ready) + max(0, wanted - self.available)
         if of_template:
             left += max(0, wanted - self.updated) + max(0, self.total - self.updated) + (not self.one_revision)
-        return left + (not self.observed)
+        return left
 
     def told(self, wanted: int, *, of_template: bool) -> str:
         """The counts in words.

@@ -7,6 +7,7 @@ from trimtab.domain.status import Accepted, Hold, PolicyStatus
 from trimtab.domain.status_types import format_time
 from trimtab.planning.changes import REPLICAS
 from trimtab.planning.ownership import OwnerKind, owner_kind
+from trimtab.planning.steps import FIELD_MANAGER
 
 
 def newer_value(policy: Policy, status: PolicyStatus, workload: Workload, now: float, hold_for: float) -> Hold | None:
@@ -30,8 +31,13 @@ def newer_value(policy: Policy, status: PolicyStatus, workload: Workload, now: f
 
 
 def came_with_deploy(status: PolicyStatus, workload: Workload) -> bool:
-    """Whether a person's count came together with another pod template than the one beside ours."""
-    return _from_a_person(status, workload) and status.scaling.template not in ("", workload.template)
+    """Whether a person's count came together with another pod template than the one beside ours.
+
+    A template that we wrote last, to try sizes or to undo them, came with nobody's count.
+    """
+    if not _from_a_person(status, workload) or status.scaling.template in ("", workload.template):
+        return False
+    return not workload.template_owners or workload.template_owners[-1].manager != FIELD_MANAGER
 
 
 def _from_a_person(status: PolicyStatus, workload: Workload) -> bool:

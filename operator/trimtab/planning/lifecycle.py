@@ -306,6 +306,10 @@ def _withdrawn(facts: RunFacts) -> _Stop | None:
     (policy_spec, run_spec), plan = specs(facts), facts.run.status.plan
     if policy_spec is None or run_spec is None or plan is None:
         return None
+    target, applied = policy_spec.target_ref, facts.run.status.applied
+    if applied is not None and applied.kind and (target.kind.value, target.name) != (applied.kind, applied.name):
+        other = f"{target.kind.value} {target.name}"
+        return _Stop(Phase.CANCELLED, f"spec.targetRef was changed to {other} during the trial")
     mode = policy_spec.mode
     if mode in (Mode.OBSERVE, Mode.RECOMMEND) or (mode is Mode.APPROVE and not approves(run_spec, plan)):
         unapproved = ", and nobody approved the plan" if mode is Mode.APPROVE else ""

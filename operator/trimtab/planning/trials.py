@@ -139,8 +139,10 @@ class Trial:
         """Whether no traffic contradicts what was foreseen before the change."""
         least = self.least_load
         if not math.isfinite(least):
-            before = self.before.load
-            least = float(before.min()) if before.size and np.isfinite(before).all() else 0.0
+            before = self.before.load[np.isfinite(self.before.load)]
+            if before.size == 0:
+                return True  # nothing says that it would be idle
+            least = float(before.min())
         return least > 0.0 and least >= _EXPECTED_TIMES * self.idle_below
 
     @property

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.objects import Policy, Run
 from trimtab.domain.run import Phase, RunSpec
-from trimtab.reconcile.world import is_held
 
 
 def has_to_do(run: Run) -> bool:
     """Whether a run has something to do, or to be let go of."""
     return not run.finished or _to_undo(run) or run.deleting or is_held(run)
+
+
+def is_held(run: Run) -> bool:
+    """Whether our finalizer is on a run; on one that has ended, a kill came between its end and letting go of it."""
+    return FINALIZER in run.finalizers
 
 
 def needs_no_metrics(run: Run, policy: Policy | None) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trimtab.adapters.promql_scope import Scope
-from trimtab.adapters.resources import FINALIZER
 from trimtab.adapters.signals_requests import query_faults, scope_faults
 from trimtab.domain.choices import ACTING, TargetKind
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
+from trimtab.reconcile.calling_off import has_to_do
 
 Key = tuple[str, str]
 """(namespace, name)."""
@@ -40,11 +40,6 @@ def is_newer(one: Policy | Run, other: Policy | Run) -> bool:
     return one.uid == other.uid and all(map(str.isdigit, numbers)) and int(numbers[0]) > int(numbers[1])
 
 
-def is_held(run: Run) -> bool:
-    """Whether our finalizer is on a run; on one that has ended, a kill came between its end and letting go of it."""
-    return FINALIZER in run.finalizers
-
-
 @dataclass(frozen=True, slots=True)
 class Rivals:
     """Other policies on one workload that may act; all but the oldest stand back."""
@@ -65,10 +60,10 @@ class World:
     """Whose series policies may read."""
 
     def note(self, run: Run, driven: Run | None) -> None:
-        """A run as it is after it was driven; None when it is gone."""
+        """A run as it is after it was driven; None when it is gone. What a watch told since then stands."""
         if driven is None:
             self.runs.pop(run.key, None)
-        else:
+        elif (known := self.runs.get(driven.key)) is None or not is_newer(known, driven):
             self.runs[driven.key] = driven
 
     def as_now(self, runs: tuple[Run, ...]) -> tuple[Run, ...]:
@@ -87,7 +82,7 @@ class World:
         return tuple(
             run
             for run in self.runs.values()
-            if (run.namespace, run.policy_name) not in self.policies and (not run.finished or is_held(run))
+            if (run.namespace, run.policy_name) not in self.policies and has_to_do(run)
         )
 
     def rivals(self) -> dict[str, Rivals]:
