@@ -14,7 +14,7 @@ from trimtab.domain.objects import FieldOwner, InvalidSpec, Run, Workload
 from trimtab.domain.pods import PodsSeen, PodsUnread
 from trimtab.domain.rollout import RolloutStatus
 from trimtab.domain.run import Phase, VerdictResult
-from trimtab.domain.run_status import Applied, GuardResult, Progress, RunStatus, Verdict
+from trimtab.domain.run_status import Applied, GuardResult, Progress, RunStatus, TimelineEntry, Verdict
 from trimtab.domain.status import Snapshot
 from trimtab.planning import changes as fields
 from trimtab.planning.lifecycle import next_step
@@ -64,6 +64,9 @@ UNFINISHED = RolloutStatus(updated=6, ready=4, available=4, total=6, deadline_se
 PAUSED = RolloutStatus(updated=6, ready=6, available=6, total=6, held="Deployment checkout is paused", scales=False)
 
 
+LATE = workload(4, rollout=RolloutStatus(updated=4, ready=4, available=4, total=4, deadline_seconds=60.0))
+
+
 def unfinished(at: float = 100.0, **changed: Any) -> dict[str, Any]:
     """The record of a change that is not complete, with its last progress."""
     progress = Progress(at=at, wanted=6, remaining=4, message="4 are ready")
@@ -72,6 +75,15 @@ def unfinished(at: float = 100.0, **changed: Any) -> dict[str, Any]:
 
 def judged(result: VerdictResult) -> Judged:
     return Judged(Verdict(result=result, message="seen"))
+
+
+UNREAD = PodsUnread("503", again=True)
+UNANSWERED = {"applied": applied(unanswered_since=100.0)}
+
+
+def entered(at: float) -> dict[str, Any]:
+    """When the change was about to be written first; its record is made anew since."""
+    return {"timeline": [TimelineEntry(phase=Phase.APPLYING, at=at)]}
 
 
 TABLE = {
@@ -119,6 +131,15 @@ TABLE = {
     "applying: written": (facts(Phase.APPLYING, workload(6)), Phase.SETTLING),
     "applying: somebody wrote": (facts(Phase.APPLYING, workload(9)), Phase.SUPERSEDED),
     "applying: guard says no now": (facts(Phase.APPLYING, workload(4), guards=BLOCKED), Phase.REJECTED),
+    "applying: not taken for now": (
+        facts(Phase.APPLYING, LATE, write_trouble="500", status=entered(50.0)),
+        Wait,
+    ),
+    "applying: tried once more after the deadline": (facts(Phase.APPLYING, LATE, status=entered(40.0)), Write),
+    "applying: not taken until the deadline": (
+        facts(Phase.APPLYING, LATE, write_trouble="500", status=entered(40.0)),
+        Phase.FAILED,
+    ),
     "applying: refused for good": (facts(Phase.APPLYING, workload(4), write_error="forbidden"), Phase.FAILED),
     "applying: cancelled before the write": (
         facts(Phase.APPLYING, workload(4), run={"spec": {"cancelled": True}}),
@@ -151,7 +172,23 @@ TABLE = {
         VerdictResult.INCONCLUSIVE,
     ),
     "settling: pods not read": (facts(Phase.SETTLING, workload(6), pods=None), Wait),
-    "settling: pods unread for now": (facts(Phase.SETTLING, workload(6), pods=PodsUnread("503", again=True)), Wait),
+    "settling: pods unread for the first time": (facts(Phase.SETTLING, workload(6), pods=UNREAD), Record),
+    "settling: pods unread for now": (
+        facts(Phase.SETTLING, workload(6), pods=UNREAD, status=UNANSWERED),
+        Wait,
+    ),
+    "settling: pods unread for too long": (
+        facts(Phase.SETTLING, workload(6), pods=UNREAD, status={"applied": applied(unanswered_since=80.0)}),
+        VerdictResult.FAIL,
+    ),
+    "settling: pods read again": (
+        facts(Phase.SETTLING, workload(6), status={"applied": applied(unanswered_since=80.0)}),
+        Record,
+    ),
+    "settling: pods unread past the deadline": (
+        facts(Phase.SETTLING, workload(6, rollout=UNFINISHED), pods=UNREAD, status=unfinished(41.0)),
+        VerdictResult.FAIL,
+    ),
     "settling: pods may not be read": (
         facts(Phase.SETTLING, workload(6), pods=PodsUnread("forbidden", again=False)),
         VerdictResult.FAIL,
@@ -177,7 +214,7 @@ TABLE = {
         VerdictResult.FAIL,
     ),
     "validating: no verdict while guards are not answered": (
-        facts(Phase.VALIDATING, workload(6), judged=judged(PASS), pods=PodsUnread("503", again=True)),
+        facts(Phase.VALIDATING, workload(6), judged=judged(PASS), pods=UNREAD, status=UNANSWERED),
         Wait,
     ),
     "validating: verdict is recorded first": (facts(Phase.VALIDATING, workload(6), judged=judged(FAIL)), Record),

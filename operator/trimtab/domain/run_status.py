@@ -170,6 +170,8 @@ class Applied(StatusModel):
     """Time of the record, right before the first write."""
     progress: Progress | None = None
     """How far the change has come; absent until it is written."""
+    unanswered_since: Time | None = None
+    """When the guards of the trial were first not answered, as its pods could not be read; absent while they are."""
     complete_at: Time | None = None
     """When the workload's status said that the change is complete, recorded before the first measurement."""
     validate_from: Time | None = None

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from trimtab.domain.choices import Mode, OnInconclusive
-from trimtab.domain.objects import InvalidSpec
+from trimtab.domain.objects import InvalidSpec, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase, RunSpec, VerdictResult
-from trimtab.domain.run_status import Applied, GuardResult, Plan, Verdict
+from trimtab.domain.run_status import Applied, GuardResult, Plan, RunStatus, Verdict
 from trimtab.domain.status_types import format_time
 from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
@@ -199,6 +199,8 @@ def _applying(facts: RunFacts, now: float) -> Step:
         return become(facts, now, Phase.SETTLING, reason, status.model_copy(update=update))
     if facts.write_error:
         return undo(facts, now, Phase.FAILED, facts.write_error)
+    if facts.write_trouble:
+        return _not_taken(facts, now)
     if said_no := blocked(facts.guards):
         return undo(facts, now, Phase.ROLLED_BACK if started else Phase.REJECTED, said_no)
     if not started and now - status.applied.at > 2 * facts.step_seconds:
@@ -207,6 +209,22 @@ def _applying(facts: RunFacts, now: float) -> Step:
             later = status.model_copy(update={"applied": _applied(facts, policy_spec, plan, now)})
             return Record(later, "the write comes later than recorded: its time is recorded anew")
     return Write(tuple(todo), undo=False, reason=plan.reason)
+
+
+def _not_taken(facts: RunFacts, now: float) -> Step:
+    """The API server did not take the change just now: it comes again for as long as a rollout may stand still."""
+    status, (policy_spec, _) = facts.run.status, specs(facts)
+    assert facts.workload is not None, "not gone"
+    assert policy_spec is not None, "not faulty"
+    if not overdue(status, policy_spec, facts.workload, now):
+        return Wait(f"not written yet: {facts.write_trouble}")
+    return undo(facts, now, Phase.FAILED, f"the change could not be written in time: {facts.write_trouble}")
+
+
+def overdue(status: RunStatus, spec: PolicySpec, workload: Workload, now: float) -> bool:
+    """Whether a change has been about to be written for longer than a rollout may stand still."""
+    entered = min((entry.at for entry in status.timeline if entry.phase is Phase.APPLYING), default=now)
+    return now - entered >= max(spec.validation.settle, workload.rollout.deadline_seconds)
 
 
 def _settling(facts: RunFacts, now: float) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from trimtab.domain.objects import Workload
-from trimtab.domain.pods import PodsSeen
+from trimtab.domain.pods import PodsSeen, PodsUnread
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import VerdictResult
 from trimtab.domain.run_status import Applied, FieldChange, Plan, Progress, Verdict
@@ -27,14 +27,19 @@ def on_trial(facts: RunFacts, now: float) -> Step | None:
     assert policy_spec is not None, "interrupted without"
     if why := held_up(facts):
         return _decided(facts, now, VerdictResult.INCONCLUSIVE, why)
-    if not isinstance(facts.pods, PodsSeen):
-        if facts.pods is None or facts.pods.again:
-            return Wait(f"guards are not answered: {facts.pods.reason if facts.pods else 'pods were not read'}")
+    if facts.pods is None:
+        return Wait("guards are not answered: pods were not read")
+    if isinstance(facts.pods, PodsUnread) and not facts.pods.again:
         return _decided(facts, now, VerdictResult.FAIL, f"guards cannot be answered: {facts.pods.reason}")
     progress = progress_of(plan, facts.workload, now)
     if moved(applied.progress, progress):
         record = applied.model_copy(update={"progress": progress})
         return Record(status.model_copy(update={"applied": record}), progress.message)
+    if isinstance(facts.pods, PodsUnread):
+        return _unanswered(facts, policy_spec, facts.pods.reason, progress, now)
+    if applied.unanswered_since is not None:
+        record = applied.model_copy(update={"unanswered_since": None})
+        return Record(status.model_copy(update={"applied": record}), "guards are answered again")
     asked = TrialFacts(
         changes=fields.on_workload(plan.changes),
         applied=applied,
@@ -56,6 +61,25 @@ def on_trial(facts: RunFacts, now: float) -> Step | None:
     if why := not_complete(applied, progress, policy_spec, facts):
         return _decided(facts, now, VerdictResult.FAIL, why)
     return Wait(progress.message)
+
+
+def _unanswered(facts: RunFacts, spec: PolicySpec, reason: str, seen: Progress, now: float) -> Step:
+    """Waits for the pods to be read, for as long as pods may be missing; the change has no longer to come to them."""
+    status, plan, applied = facts.run.status, facts.run.status.plan, facts.run.status.applied
+    assert plan is not None, "recorded with the phase"
+    assert applied is not None, "recorded with the phase"
+    is_under_way = applied.complete_at is None and not complete(plan, seen)
+    if is_under_way and (why := not_complete(applied, seen, spec, facts)):
+        return _decided(facts, now, VerdictResult.FAIL, why)
+    told = f"guards are not answered: {reason}"
+    if applied.unanswered_since is None:
+        record = applied.model_copy(update={"unanswered_since": now})
+        return Record(status.model_copy(update={"applied": record}), told)
+    waited = now - applied.unanswered_since
+    if waited < patience_seconds(spec, facts):
+        return Wait(told)
+    message = f"guards have not been answered for {format_duration(waited, to=1)}: {reason}"
+    return _decided(facts, now, VerdictResult.FAIL, message)
 
 
 def _decided(facts: RunFacts, now: float, result: VerdictResult, message: str) -> Record:

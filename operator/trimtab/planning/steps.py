@@ -62,6 +62,8 @@ class RunFacts:
     """Time from which the present version runs alone; None where no other was seen."""
     write_error: str = ""
     """Why the API server will not take the change, where trying again does not help."""
+    write_trouble: str = ""
+    """Why it did not take the change just now, where trying again may help."""
     undo_error: str = ""
     """Why it will not take the change back."""
     broken: str = ""

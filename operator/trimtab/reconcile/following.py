@@ -30,6 +30,7 @@ from trimtab.planning.holding import (
     released,
     with_template,
 )
+from trimtab.planning.lifecycle import overdue
 from trimtab.planning.rescue import Breach
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.reconcile.remembered import Remembered
@@ -67,8 +68,9 @@ async def follow_demand(services: Services, situation: Situation, remembered: Re
         return Followed(decision.reason, workload.replicas, decision.not_capacity)
     remembered.following = decision.memory
     others = told([*rival(situation.rivals.older), *([claim] if claim is not None else [])])
-    why_not = others or services.turns.switch.state.paused or _why_not(situation, remembered.status)
     fewer = decision.replicas < workload.replicas and not decision.bounds_set
+    applying = _why_not_beside(situation, workload, fewer=decision.replicas < workload.replicas)
+    why_not = others or services.turns.switch.state.paused or _why_not(situation, remembered.status) or applying
     if not why_not and fewer and situation.assessment.unknown:
         why_not = f"nothing is removed without a fresh value of {', '.join(situation.assessment.unknown)}"
     if why_not:
@@ -218,7 +220,7 @@ def _breach(situation: Situation, workload: Workload) -> Breach | None:
 
 def _why_not(situation: Situation, status: PolicyStatus) -> str:
     """Why following must not write now, whatever it would set."""
-    mode, run = situation.spec.mode, situation.active_run
+    mode = situation.spec.mode
     if status.hold is not None:
         return f"held: {held_text(status.hold)}"
     if situation.spec.paused:
@@ -227,9 +229,17 @@ def _why_not(situation: Situation, status: PolicyStatus) -> str:
         return f"mode is {mode.value}"
     if mode is Mode.APPROVE and not situation.approved:
         return "mode is Approve and no operating point was approved yet"
-    if run is not None and run.phase is Phase.APPLYING:
-        return f"run {run.name} is being applied"
     return ""
+
+
+def _why_not_beside(situation: Situation, workload: Workload, *, fewer: bool) -> str:
+    """Why following waits for a run that is being applied: one that is overdue keeps it only from removing."""
+    run = situation.active_run
+    if run is None or run.phase is not Phase.APPLYING:
+        return ""
+    if not fewer and overdue(run.status, situation.spec, workload, situation.now):
+        return ""
+    return f"run {run.name} is being applied"
 
 
 async def _step(services: Services, situation: Situation, remembered: Remembered, decision: Follow) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from trimtab.adapters.kube import KubeError
+from trimtab.adapters.kube import FencedError, KubeError
 from trimtab.adapters.lease_keeper import Term
 from trimtab.adapters.signals_requests import SignalRequest
 from trimtab.adapters.signals_results import FetchResult
@@ -39,7 +39,7 @@ from trimtab.reconcile.outcome import Outcome
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.remembering import Remembering
 from trimtab.reconcile.reporting import compose, matters, unusable
-from trimtab.reconcile.runs import collect_garbage, drive, make, plan_now
+from trimtab.reconcile.runs import collect_garbage, drive, make, plan_now, read
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation
 from trimtab.reconcile.terms import hand_over, take_over
@@ -185,7 +185,7 @@ class Reconciler:
         try:
             async with self._slots, self._lock(policy.key):
                 self._note(situation)
-                await self._act(situation.with_runs(self._world.as_now(situation.runs)), plan)
+                ok = await self._act(situation.with_runs(self._world.as_now(situation.runs)), plan)
         except KubeError as error:
             _log.warning("comes again", policy=policy.name, namespace=policy.namespace, error=str(error))
             self._services.telemetry.reconciled(ok=False)
@@ -193,7 +193,7 @@ class Reconciler:
             await self._failed(policy, error)
         else:
             self._remember(policy).failures = 0
-            self._services.telemetry.reconciled(ok=True)
+            self._services.telemetry.reconciled(ok=ok)
 
     async def _failed(self, policy: Policy, error: Exception) -> None:
         """Tell of an evaluation that broke off. Where it does so again and again, what is on trial is undone."""
@@ -226,18 +226,18 @@ class Reconciler:
             status = late(remembered.status, policy, remembered.evaluated_at, now)
             await self._tell(policy, remembered, status, EVALUATION_LATE, "Prometheus does not answer in time")
 
-    async def _act(self, situation: Situation, planned: Proposal | NoPlan | Exception) -> None:
-        """Drive runs, follow the demand, try something new where it pays, and tell."""
+    async def _act(self, situation: Situation, planned: Proposal | NoPlan | Exception) -> bool:
+        """Drive runs, follow the demand, try something new where it pays, and tell. Whether all runs were driven."""
         trouble = f"no plan could be made: {said(planned)}" if isinstance(planned, Exception) else ""
         proposal = NoPlan(trouble, final=False) if isinstance(planned, Exception) else planned
         services, remembered = self._services, self._remember(situation.policy)
-        situation = await self._drive_runs(situation)
+        situation, undriven = await self._drive_runs(situation)
         followed = await follow_demand(services, situation, remembered)
         situation = situation.with_status(remembered.status)
-        made = await make(services, situation, proposal)
+        made = undriven or await make(services, situation, proposal)
         if isinstance(made, Run):
             self._world.runs[made.key] = made
-            situation = await self._drive_runs(situation.with_run(made))
+            situation, undriven = await self._drive_runs(situation.with_run(made))
         is_open = any(run.phase.unproven for run in situation.runs)
         waits = services.turns.settle(situation.policy.key, is_open=is_open)
         await collect_garbage(services, situation)
@@ -252,7 +252,7 @@ class Reconciler:
             failures=services.turns.failures,
             paused=services.turns.switch.state.paused,
             store_problem=services.store.problem if services.store is not None else None,
-            trouble=trouble,
+            trouble="; ".join(filter(None, (trouble, undriven))),
         )
         situation, status = _composed(situation, outcome, remembered.status)
         remembered.evaluated_at = situation.now
@@ -261,6 +261,7 @@ class Reconciler:
         await announce(services, situation, outcome, remembered, status)
         if self._is_to_write(situation.spec, remembered, status):
             await self._write(situation.policy, remembered, status)
+        return not undriven
 
     def _note(self, situation: Situation) -> None:
         """What is kept for good: anomalies that began or ended, and changes of the model."""
@@ -269,18 +270,30 @@ class Reconciler:
             self.remembering.anomalies_seen(situation.policy, [*situation.news, *found.watched.ended])
         self.remembering.models_changed(situation.policy, model_changes(situation))
 
-    async def _drive_runs(self, situation: Situation) -> Situation:
-        """Take each run that has something to do as far as it goes, the oldest first."""
+    async def _drive_runs(self, situation: Situation) -> tuple[Situation, str]:
+        """Take each run that has something to do as far as it goes, the oldest first; why some were not driven.
+
+        A run that the API server does not let go on comes again; what else is to be done for the policy is done.
+        """
+        undriven: list[str] = []
         for run in situation.runs:
             if not has_to_do(run):
                 continue
-            self._world.note(run, await drive(self._services, run, situation, situation.policy))
+            try:
+                driven = await drive(self._services, run, situation, situation.policy)
+            except FencedError:
+                raise
+            except KubeError as error:
+                _log.warning("run comes again", run=run.name, namespace=run.namespace, error=str(error))
+                undriven.append(f"run {run.name} comes again: {error}")
+                driven = await read(self._services, run)  # it may have gone on before that
+            self._world.note(run, driven)
             situation = situation.with_runs(self._world.runs_by_policy().get(situation.policy.key, ()))
             live = await self._services.workloads.read(
                 situation.spec.target_ref.kind, situation.policy.namespace, situation.spec.target_ref.name
             )
             situation = situation.with_workload(live)
-        return situation
+        return situation, "; ".join(undriven)
 
     async def _end_runs(self, runs: tuple[Run, ...], policy: Policy | None) -> bool:
         """End runs without metrics; what they changed and did not prove is undone. Whether all went well."""

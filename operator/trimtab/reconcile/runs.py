@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
 
 from trimtab.adapters.fence import Purpose
-from trimtab.adapters.kube import KubeError
+from trimtab.adapters.kube import FencedError, KubeError
 from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.choices import Mode, TargetKind
 from trimtab.domain.naming import run_name
@@ -36,25 +36,39 @@ _STEPS_A_ROUND: Final = 16
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What the writes of a run have met since it is driven, as in its facts."""
+
+    write_error: str
+    undo_error: str
+    write_trouble: str
+
+
 async def drive(services: Services, run: Run, situation: Situation | None, policy: Policy | None) -> Run | None:
     """Take a run as far as it goes now; the run as it is then, or None when it is gone. Raises KubeError."""
     write_error = undo_error = ""
+    trouble: KubeError | None = None
     for _ in range(_STEPS_A_ROUND):
-        try:
-            run = await services.resources.run(run.namespace, run.name)
-        except KubeError as error:
-            if error.not_found:
-                return None
-            raise
-        facts, step = await _next(services, run, situation, policy, write_error, undo_error)
+        there = await read(services, run)
+        if there is None:
+            return None
+        run = there
+        met = _Met(write_error, undo_error, str(trouble or ""))
+        facts, step = await _next(services, run, situation, policy, met)
         try:
             if not await _do(services, facts, step):
+                if trouble is not None and run.phase is Phase.APPLYING:
+                    raise trouble
                 return await _settle_finalizer(services, run)
         except KubeError as error:
             if error.refused or error.conflict:
                 _log.info("read again: changed since it was read", run=run.name, namespace=run.namespace)
                 continue
             if error.status in (0, 429) or error.status >= 500:
+                if trouble is None and isinstance(step, Write) and not step.undo and not isinstance(error, FencedError):
+                    trouble = error  # the run says whether it goes on to wait for it
+                    continue
                 raise
             refusal = f"the API server refuses the write: {error.message or error.reason}"
             if isinstance(step, Write) and step.undo:
@@ -64,25 +78,34 @@ async def drive(services: Services, run: Run, situation: Situation | None, polic
     return run
 
 
+async def read(services: Services, run: Run) -> Run | None:
+    """A run as it is now; None when it is gone. Raises KubeError."""
+    try:
+        return await services.resources.run(run.namespace, run.name)
+    except KubeError as error:
+        if error.not_found:
+            return None
+        raise
+
+
 async def _next(
     services: Services,
     run: Run,
     situation: Situation | None,
     policy: Policy | None,
-    write_error: str,
-    undo_error: str,
+    met: _Met,
 ) -> tuple[RunFacts, Step]:
     """What a run's next step rests on, and the step; one that cannot be looked at is undone. Raises KubeError."""
     try:
         facts = await _facts(services, run, situation, policy)
-        facts = replace(facts, write_error=write_error, undo_error=undo_error)
+        facts = replace(facts, write_error=met.write_error, undo_error=met.undo_error, write_trouble=met.write_trouble)
         return facts, _in_turn(services, facts, next_step(facts, services.clock()))
     except KubeError:
         raise
     except Exception as error:  # noqa: BLE001 - told of on the run; its policy goes on
         _log.exception("run not evaluated", run=run.name, namespace=run.namespace)
         workload = await _live(services, run, situation)
-        broken = RunFacts(run, policy, workload, undo_error=undo_error, broken=said(error))
+        broken = RunFacts(run, policy, workload, undo_error=met.undo_error, broken=said(error))
         return broken, next_step(broken, services.clock())
 
 
