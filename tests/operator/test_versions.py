@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import pytest
 
 from demo.stage import Stage
@@ -46,7 +48,7 @@ async def curves_of(stage: Stage, *, learned: bool) -> JsonObject:
     """The curve that a plan rests on now, as dry runs show it, once one is learned (or once none is)."""
 
     async def look() -> JsonObject | None:
-        name = f"look-{len(await stage.runs())}"
+        name = f"look-{secrets.token_hex(4)}"
         await stage.create_run(name, "web", dryRun=True, changes=to_replicas(7))
         plan = (await stage.ended(name))["status"].get("plan") or {}
         found: list[JsonObject] = plan.get("curves") or []
