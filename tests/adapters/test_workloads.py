@@ -57,6 +57,13 @@ def test_the_newest_writer_owns_a_field_and_status_writers_do_not() -> None:
     assert not any(container == "sidecar" for container, _ in seen.owners)
 
 
+def test_a_stateful_set_is_ordered_unless_it_is_parallel() -> None:
+    assert parse_workload(STATEFUL_SET, body()).ordered
+    assert parse_workload(STATEFUL_SET, body(podManagementPolicy="OrderedReady")).ordered
+    assert not parse_workload(STATEFUL_SET, body(podManagementPolicy="Parallel")).ordered
+    assert not parse_workload(DEPLOYMENT, body()).ordered
+
+
 def test_a_patch_tests_what_was_seen_and_keeps_what_is_not_ours() -> None:
     seen = parse_workload(DEPLOYMENT, body())
     size = ContainerSize(name="app", requests=Amounts(cpu="250m", memory="64Mi"))

@@ -92,4 +92,9 @@ async def test_rollout(bare_scene: Scene, fault: str, when: When) -> None:
     live = await resources(scene.stage, GOOD)
     assert (run["status"]["phase"] == "Succeeded", verdict(run) == "Pass", live["limits"]["cpu"]) == (False, False, CPU)
     assert (await scene.stage.workload(GOOD))["spec"]["replicas"] == REPLICAS
-    assert (run["status"].get("rollback") or {"restored": "applied" not in run["status"]})["restored"]
+    rollback = run["status"].get("rollback") or {"restored": "applied" not in run["status"]}
+    if happens is paused and "notRestored" in rollback:
+        assert not rollback["restored"]
+        assert f"kubectl rollout resume deployment/{GOOD}" in rollback["notRestored"][0]
+    else:
+        assert rollback["restored"]

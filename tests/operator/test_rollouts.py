@@ -52,11 +52,16 @@ def why(run: JsonObject) -> str:
     return str((run["status"].get("verdict") or {}).get("message", ""))
 
 
-def assert_undone(run: JsonObject, result: str = "Fail") -> None:
-    """The run failed, was taken back, and was never measured."""
+def assert_undone(run: JsonObject, result: str = "Fail", *, remedy: str = "") -> None:
+    """The run failed, was taken back, and was never measured; with a remedy the spec was taken back, not the pods."""
     status = run["status"]
-    assert (status["phase"], verdict(run), status["rollback"]["restored"]) == ("RolledBack", result, True), why(run)
-    assert status["rollback"]["reason"] == why(run)
+    rollback = status["rollback"]
+    assert (status["phase"], verdict(run), rollback["restored"]) == ("RolledBack", result, not remedy), why(run)
+    if remedy:
+        assert rollback["reason"].startswith(f"{why(run)}; ")
+        assert remedy in rollback["notRestored"][0]
+    else:
+        assert rollback["reason"] == why(run)
     assert not status.get("measurements")
     assert "completeAt" not in status["applied"]
 
@@ -173,7 +178,7 @@ async def test_paused_in_mid_trial_it_is_inconclusive_and_undone(stage: Stage) -
     await stage.in_phase("try", ["Settling"])
     await stage.kubectl("rollout", "pause", "deployment/web")
     run = await stage.settled("try")
-    assert_undone(run, "Inconclusive")
+    assert_undone(run, "Inconclusive", remedy="kubectl rollout resume deployment/web")
     assert "is paused" in why(run)
     assert (await resources(stage))["limits"]["cpu"] == CPU
 

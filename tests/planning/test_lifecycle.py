@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.planning.building import CPU_UP, REPLICAS_4_TO_6, change, plan, policy, policy_spec, run, workload
+from tests.planning.building import CPU_UP, REPLICAS_4_TO_6, change, plan, policy, policy_spec, run, size, workload
+from trimtab.domain.choices import TargetKind
 from trimtab.domain.objects import FieldOwner, InvalidSpec, Run, Workload
 from trimtab.domain.pods import PodsSeen, PodsUnread
 from trimtab.domain.rollout import RolloutStatus
@@ -267,6 +268,76 @@ def test_next_step(given_facts: RunFacts, wanted: Phase | VerdictResult | type) 
         assert step.status.phase is wanted, step.reason
     else:
         assert isinstance(step, wanted), step
+
+
+RESIZED = workload(4, container=size("750m"))
+KEEPS = policy(policy_spec(validation={"settle": "10s", "onInconclusive": "Keep"}))
+
+
+@pytest.mark.parametrize("phase", [Phase.SETTLING, Phase.VALIDATING])
+@pytest.mark.parametrize("pods", [PodsSeen(), PodsUnread("503", again=True)], ids=["pods seen", "pods unread"])
+def test_new_sizes_are_undone_where_the_workload_was_scaled_to_zero(phase: Phase, pods: PodsSeen | PodsUnread) -> None:
+    sized: dict[str, Any] = {"plan": plan(CPU_UP), "applied": applied(progress=None, after=Snapshot())}
+    live = replace(RESIZED, replicas=0, ready_replicas=0, rollout=RolloutStatus())
+    seen = facts(phase, live, status=sized, policy=KEEPS, judged=judged(PASS), pods=pods)
+    step = next_step(seen, now=101.0)
+    assert isinstance(step, Record), step
+    verdict = step.status.verdict
+    assert verdict is not None
+    assert (verdict.result, verdict.interrupted) == (UNSURE, True)
+    assert verdict.message == "the workload was scaled to zero during the trial"
+    undoing = next_step(replace(seen, run=replace(seen.run, status=step.status)), now=102.0)
+    assert isinstance(undoing, Write), "whatever onInconclusive says"
+    assert undoing.undo
+
+
+def test_scaled_to_zero_by_the_plan_itself_is_no_interruption() -> None:
+    to_none = plan(change("spec.replicas", "4", "0"))
+    live = workload(0)
+    record = applied(after=Snapshot(replicas=0), progress=Progress(at=100.0, wanted=0, remaining=0))
+    assert isinstance(next_step(facts(Phase.SETTLING, live, status={"plan": to_none, "applied": record}), 101.0), Wait)
+
+
+ORDERED: dict[str, Any] = {"kind": TargetKind.STATEFUL_SET, "ordered": True}
+STUCK = RolloutStatus(observed=False, updated=1, ready=3, available=3, total=4)
+"""The last pod is of the change and cannot become ready."""
+HELD = replace(STUCK, ready=4, available=4, held="Deployment checkout is paused; kubectl rollout resume deployment/it")
+UNDER_WAY = Progress(at=100.0, wanted=4, remaining=5)
+COMPLETE = Progress(at=100.0, wanted=4, remaining=0)
+
+
+@pytest.mark.parametrize(
+    ("live", "progress", "remedy"),
+    [
+        pytest.param(workload(4, rollout=STUCK, **ORDERED), UNDER_WAY, "kubectl delete pod", id="stuck in order"),
+        pytest.param(workload(4, rollout=STUCK, **ORDERED), COMPLETE, "", id="it only replaces them in order"),
+        pytest.param(workload(4, rollout=STUCK, **ORDERED), None, "", id="never written"),
+        pytest.param(workload(4, **ORDERED), UNDER_WAY, "", id="in order, all as before"),
+        pytest.param(workload(4, rollout=STUCK), UNDER_WAY, "", id="a Deployment replaces what is not ready"),
+        pytest.param(workload(4, rollout=HELD), COMPLETE, "kubectl rollout resume deployment/it", id="paused"),
+        pytest.param(
+            workload(4, rollout=replace(HELD, observed=True, updated=4)), COMPLETE, "", id="paused, all as before"
+        ),
+        pytest.param(replace(workload(0), rollout=HELD), COMPLETE, "", id="paused, no pod is left"),
+    ],
+)
+def test_what_the_undoing_does_not_bring_to_the_pods_is_not_called_restored(
+    live: Workload, progress: Progress | None, remedy: str
+) -> None:
+    status = {"plan": plan(CPU_UP), "applied": applied(progress=progress), "verdict": Verdict(result=FAIL, message="x")}
+    step = next_step(facts(Phase.SETTLING, live, status=status), now=101.0)
+    assert isinstance(step, Record), step
+    assert step.status.phase is Phase.ROLLED_BACK
+    rollback = step.status.rollback
+    assert rollback is not None
+    assert rollback.restored is (not remedy)
+    if remedy:
+        assert rollback.not_restored[0].startswith("pods: ")
+        assert remedy in rollback.not_restored[0]
+        assert rollback.reason.startswith("x; ")
+        assert remedy in rollback.reason
+    else:
+        assert (rollback.reason, rollback.not_restored) == ("x", [])
 
 
 def test_a_guard_that_says_no_is_named_in_the_reason() -> None:

@@ -382,6 +382,16 @@ def test_without_objectives_the_verdict_says_that_only_guards_were_asked() -> No
     assert "guard cpuThrottling had no data" in blind.message
 
 
+@pytest.mark.parametrize(("without", "result"), [(5, PASS), (6, INCONCLUSIVE), (10, INCONCLUSIVE)])
+def test_without_objectives_half_of_the_measurements_must_be_of_ready_pods(without: int, result: VerdictResult) -> None:
+    alone = replace(QUIET, objectives=(), replicas=None, guards=("readyReplicas", "restarts"))
+    ready = alone.after.replicas.copy()
+    ready[:without] = 0.0
+    seen = judged(replace(alone, after=replace(alone.after, replicas=ready)))
+    assert seen.result is result
+    assert (f"ready in only {10 - without} of 10" in seen.message) is (result is INCONCLUSIVE)
+
+
 AVAILABILITY = Objective.model_validate({"name": "availability", "query": "ok / all", "min": "999m"})
 
 

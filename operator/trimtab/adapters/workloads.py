@@ -174,6 +174,7 @@ def parse_workload(kind: TargetKind, body: JsonObject) -> Workload:
         restarted_at=str(_annotations(spec["template"]).get(_RESTARTED_AT, "")),
         template_owners=_owners_of(managed, ("f:spec", "f:template")),
         last_applied=_digest(note) if note else "",
+        ordered=kind is TargetKind.STATEFUL_SET and spec.get("podManagementPolicy") != "Parallel",
         stated=_stated(note),
         revision=status.get("updateRevision", "")
         if kind is TargetKind.STATEFUL_SET

@@ -131,6 +131,8 @@ class Workload:
     """Everybody who owns a field of the pod template, the newest writer last."""
     last_applied: str = ""
     """Digest of what client-side ``kubectl apply`` noted; empty where it noted nothing."""
+    ordered: bool = False
+    """A StatefulSet's pods come one by one: while one is not ready, its controller replaces none (``OrderedReady``)."""
     stated: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Values that this note states of fields that we may write, by container and path."""
 

@@ -240,7 +240,7 @@ class Verdict(StatusModel):
     at: Time = 0.0
     """Time of the verdict."""
     interrupted: bool = False
-    """Whether a deploy ended the trial: the change is then undone, whatever onInconclusive says."""
+    """Whether a deploy or scaling to zero ended the trial: the change is then undone, whatever onInconclusive says."""
 
 
 class Rollback(StatusModel):
@@ -251,9 +251,9 @@ class Rollback(StatusModel):
     at: Time
     """Time of the undoing."""
     restored: bool
-    """Whether every value that was changed is as it was before."""
+    """Whether every value that was changed is as it was before, and nothing keeps it from the pods."""
     not_restored: list[Phrase] = Field(default_factory=list, max_length=64)
-    """Fields that were left as they are, each with its value and whose it is."""
+    """Fields that were left as they are, each with its value and whose it is, and why pods may be."""
 
 
 class TimelineEntry(StatusModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from trimtab.domain.objects import Workload
 from trimtab.domain.pods import PodsSeen, PodsUnread
@@ -16,6 +17,8 @@ from trimtab.planning.obstacles import obstacle
 from trimtab.planning.steps import Record, RunFacts, Step, Wait, specs
 from trimtab.planning.trial_guards import TrialFacts, failed_guard
 
+_SCALED_TO_ZERO: Final = "the workload was scaled to zero during the trial"
+
 
 def on_trial(facts: RunFacts, now: float) -> Step | None:
     """What must be done before a trial goes on: guards are asked, and the change must come to its pods."""
@@ -25,6 +28,8 @@ def on_trial(facts: RunFacts, now: float) -> Step | None:
     assert applied is not None, "recorded with the phase"
     assert facts.workload is not None, "not gone"
     assert policy_spec is not None, "interrupted without"
+    if scaled_to_zero(facts.workload, fields.on_workload(plan.changes)):
+        return _decided(facts, now, VerdictResult.INCONCLUSIVE, _SCALED_TO_ZERO, interrupted=True)
     if why := held_up(facts):
         return _decided(facts, now, VerdictResult.INCONCLUSIVE, why)
     if facts.pods is None:
@@ -82,9 +87,9 @@ def _unanswered(facts: RunFacts, spec: PolicySpec, reason: str, seen: Progress, 
     return _decided(facts, now, VerdictResult.FAIL, message)
 
 
-def _decided(facts: RunFacts, now: float, result: VerdictResult, message: str) -> Record:
+def _decided(facts: RunFacts, now: float, result: VerdictResult, message: str, *, interrupted: bool = False) -> Record:
     """A verdict that rests on no measurement; it is recorded before it is acted on."""
-    verdict = Verdict(result=result, message=message, at=now)
+    verdict = Verdict(result=result, message=message, at=now, interrupted=interrupted)
     return Record(facts.run.status.model_copy(update={"verdict": verdict}), f"verdict {result.value}: {message}")
 
 
@@ -121,6 +126,11 @@ def completed(applied: Applied, spec: PolicySpec, facts: RunFacts, now: float) -
     step = facts.step_seconds
     first = math.ceil((now + spec.validation.settle + facts.window_seconds) / step - 1e-9) * step
     return applied.model_copy(update={"complete_at": now, "validate_from": first})
+
+
+def scaled_to_zero(workload: Workload, written: tuple[FieldChange, ...]) -> bool:
+    """Whether no pod is left to prove such changes on, other than by a change of the count itself."""
+    return workload.replicas == 0 and bool(written) and all(change.path != fields.REPLICAS for change in written)
 
 
 def held_up(facts: RunFacts) -> str:

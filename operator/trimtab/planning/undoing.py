@@ -8,6 +8,7 @@ from trimtab.domain.run_status import FieldChange, Rollback
 from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
 from trimtab.planning.ownership import claimant
+from trimtab.planning.settling import progress_of, why_held
 from trimtab.planning.steps import RunFacts, Step, Wait, Write, end
 
 
@@ -55,7 +56,10 @@ def undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
             reason = f"{reason}, and {fields.describe(ours)} with it: {facts.undo_error}"
         left = [_left(change, stands(facts.workload, change, who)) for change, who in foreign]
         left += [_left(change, f"{change.to or 'nothing'} stays, {facts.undo_error}") for change in ours]
-    rollback = Rollback(reason=reason, at=now, restored=not foreign, not_restored=left)
+    if why := _pods_stay(facts, now, tuple(change for change in written if change not in others)):
+        reason = f"{reason}; {why}"
+        left.append(f"pods: {why}")
+    rollback = Rollback(reason=reason, at=now, restored=not left, not_restored=left)
     return end(facts, now, phase, reason, status.model_copy(update={"rollback": rollback}))
 
 
@@ -82,6 +86,32 @@ def stands(workload: Workload, change: FieldChange, who: str) -> str:
     """That a newer value of a field stands, and whose it is."""
     live = fields.value(workload, change.path, change.container) or "nothing"
     return f"{change.path} was set to {live} by {who}; that newer value stands"
+
+
+def _pods_stay(facts: RunFacts, now: float, undone: tuple[FieldChange, ...]) -> str:
+    """Why pods may stay as the trial made them although the spec is as before, with the remedy; empty where none does.
+
+    A StatefulSet in ordered mode replaces no pod while one is not ready, so that one of the change that cannot become
+    ready stays (kubernetes.io, "StatefulSets", forced rollback).
+    """
+    workload, status = facts.workload, facts.run.status
+    assert workload is not None, "not gone"
+    seen = status.applied.progress if status.applied is not None else None
+    if status.plan is None or seen is None or not undone or workload.replicas == 0:
+        return ""
+    if progress_of(status.plan, workload, now).remaining == 0:
+        return ""
+    if held := why_held(workload, undone):
+        return f"pods may be left as the trial made them: {held}"
+    unready = workload.replicas - workload.rollout.ready
+    of_template = any(change.path != fields.REPLICAS for change in undone)
+    if not (workload.ordered and of_template and seen.remaining > 0 and unready > 0):
+        return ""
+    return (
+        f"{unready} of {workload.replicas} pods of StatefulSet {workload.name} are not ready, and it replaces none"
+        f" before they are; where they stay so: kubectl delete pod, for each that kubectl get pods -l"
+        f" {workload.selector!r} shows as not ready"
+    )
 
 
 def _left(change: FieldChange, why: str) -> str:

@@ -122,6 +122,11 @@ def _without_objectives(trial: Trial) -> Verdict:
     if trial.unanswered:
         reason = f"no objectives were asked, and guard {', '.join(trial.unanswered)} had no data to go by"
         return _verdict(trial, [], _INCONCLUSIVE, reason)
+    total, counted = len(trial.after), int(trial.counted.sum())
+    if total == 0 or counted < _FEWEST_USABLE * total:
+        wanted = "replicas" if trial.replicas is None else f"the {trial.replicas} replicas of the change"
+        reason = f"no objectives were asked, and {wanted} were ready in only {counted} of {total} measurements"
+        return _verdict(trial, [], _INCONCLUSIVE, reason)
     reason = f"no objectives were asked, only the guards ({', '.join(trial.guards)}), and none failed"
     return _verdict(trial, [], _PASS, reason)
 
