@@ -124,7 +124,7 @@ async def test_another_cluster_is_not_added_up(
         report = json.loads(await _analyzed(stage, "--metric-label", "cluster=eu-1"))
         (entry,) = report["workloads"]
         assert entry["replicas"] == REPLICAS
-        assert entry["demand"] == pytest.approx(3.3, rel=0.3)
+        assert entry["demand"]["now"] == pytest.approx(3.3, rel=0.3)
     assert audit.writes() == []
 
 
