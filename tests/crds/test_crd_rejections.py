@@ -97,7 +97,7 @@ POLICY = [
     ("negative failure limit", "validation.failureLimit", -1, "spec.validation.failureLimit"),
     ("tolerance above 100", "validation.tolerancePercent", 101, "spec.validation.tolerancePercent"),
     ("history asked for and not read", "guardrails.minHistory", "169h", "guardrails.minHistory 169h is longer than analysis.history 168h"),
-    ("blind without a forecast", "", {"guardrails": {"onStaleData": "FollowForecast"}, "forecast": {"model": "None"}}, "guardrails.onStaleData FollowForecast needs a forecast, and forecast.model is None"),
+    ("blind without a forecast", "guardrails", {"onStaleData": "FollowForecast"}, "guardrails.onStaleData FollowForecast needs a forecast, and forecast.model is None"),
     ("answer to stale data to come", "guardrails.onStaleData", "Guess", "spec.guardrails.onStaleData: Unsupported"),
     ("no rollout at all", "guardrails.maxRolloutsPerDay", 0, "spec.guardrails.maxRolloutsPerDay"),
     ("no history to shrink by", "guardrails.minHistoryToShrink", "0s", "spec.guardrails.minHistoryToShrink"),
@@ -152,6 +152,8 @@ def _cases(table: list[tuple[str, str, Any, str]]) -> list[Any]:
 @pytest.mark.parametrize(("path", "value", "message"), _cases(POLICY))
 def test_policy_is_refused(objects: Objects, path: str, value: Any, message: str) -> None:
     body = manifests.changed(manifests.policy(), f"spec.{path}", value)
+    if path == "guardrails":  # of a rule between two fields
+        body["spec"]["forecast"] = {"model": "None"}
     assert message in objects.refusal(body)
     with pytest.raises(ValidationError) as refused:
         PolicySpec.model_validate(body["spec"])
