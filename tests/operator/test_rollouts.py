@@ -297,7 +297,7 @@ async def test_no_traffic_is_no_proof_where_the_forecast_expects_some(stage: Sta
 
 async def test_without_objectives_nothing_is_tried_but_under_guards(stage: Stage) -> None:
     """Both services run on four times the CPU that they need; a person's run is judged by guards, and says so."""
-    made = [service(name, rate=40.0, namespace=stage.namespace) for name in ("none", "guards")]
+    made = [service(name, rate=40.0, cliff=None, namespace=stage.namespace) for name in ("none", "guards")]
     await play(stage, *made)
     free: Any = {"objectives": None, "vertical": {}}
     guarded: Any = {"validation": {"withoutObjectives": "GuardsOnly"}}
