@@ -149,7 +149,9 @@ def _result(request: SignalRequest, read: dict[str, Readings]) -> FetchResult:
         startup_seconds=None if newest is None else newest[1],
         coverage=_coverage(request, series_of, failures),
     )
-    return FetchResult(history, failures, PODS in failures or is_suspect(series_of(PODS)))
+    # Where nothing at all is answered there is nothing that could be added up wrongly.
+    is_unknown = PODS in failures and any(not isinstance(reading, QueryFailed) for reading in read.values())
+    return FetchResult(history, failures, is_unknown or is_suspect(series_of(PODS)))
 
 
 def refused(request: SignalRequest, failure: QueryFailed) -> FetchResult:

@@ -50,12 +50,16 @@ def plausible_history(history: WorkloadHistory, objectives: Sequence[Objective] 
 def believable(objective: Objective, series: Series) -> Series:
     """An objective's values without those that cannot be.
 
-    These are the infinite ones, and those whose size is more than a million times both the threshold and the median of
-    what was seen: a latency of 250 ms at most is never 70 hours. A median is not moved by a spell of absurd values.
+    These are the infinite ones, and those whose size is more than a million times the threshold: a latency of 250 ms at
+    most is never 70 hours, however often that is read. Where large is good (``min``) or the threshold is 0, the median
+    of what was seen counts too.
     """
     series = plausible(series, None)
     sizes = np.abs(series.values[np.isfinite(series.values)])
-    largest = _BELIEVABLE * max(abs(objective.threshold), float(np.median(sizes)) if sizes.size else 0.0)
+    scale = abs(objective.threshold)
+    if objective.max is None or scale == 0.0:
+        scale = max(scale, float(np.median(sizes)) if sizes.size else 0.0)
+    largest = _BELIEVABLE * scale
     if not largest > 0.0 or not (sizes > largest).any():
         return series
     return replace(series, values=np.where(np.abs(series.values) > largest, np.nan, series.values))
