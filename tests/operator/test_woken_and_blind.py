@@ -80,8 +80,12 @@ async def test_without_prometheus_the_forecast_is_flown_by(
     operator.stop()
     before = {name: await replicas(stage, name) for name in ("flies", "holds")}
     stage.operator()
-    told = await stage.told("flies", "DataAvailable", "False")
-    assert "Replicas fly blind, upwards only, by the last forecast until " in told["message"]
+
+    async def blind() -> bool:
+        told = await stage.condition("flies", "DataAvailable") or {"message": ""}
+        return "Replicas fly blind, upwards only, by the last forecast until " in told["message"]
+
+    await stage.until(blind, "the word that replicas fly blind", 90.0)
     await stage.until(lambda: _more(stage, "flies", before["flies"]), "more replicas by the forecast")
     events = [event for event in await stage.events("flies") if event["reason"] == "ScaledUpBlind"]
     assert "flies blind, as " in events[0]["message"]
