@@ -15,7 +15,7 @@ from trimtab.domain.objects import FieldOwner, InvalidSpec, Run, Workload
 from trimtab.domain.pods import PodsSeen, PodsUnread
 from trimtab.domain.rollout import RolloutStatus
 from trimtab.domain.run import Phase, VerdictResult
-from trimtab.domain.run_status import Applied, GuardResult, Progress, RunStatus, TimelineEntry, Verdict
+from trimtab.domain.run_status import Applied, GuardResult, Measurement, Progress, RunStatus, TimelineEntry, Verdict
 from trimtab.domain.status import Snapshot
 from trimtab.planning import changes as fields
 from trimtab.planning.lifecycle import next_step
@@ -475,3 +475,12 @@ def test_killed_anywhere_it_ends_the_same(verdict: VerdictResult, kills: list[bo
 def test_seen_compares_amounts_and_not_spellings(before: str, after: str, live: str, wanted: fields.Seen) -> None:
     container = fields.sizes_of(workload(), [change("resources.requests.cpu", "500m", live, "app")])[0]
     assert fields.seen(workload(container=container), change("resources.requests.cpu", before, after, "app")) is wanted
+
+
+def test_what_was_measured_before_a_guard_failed_is_kept() -> None:
+    taken = Measurement(at=135.0, objective="p99", value="0.2", result="Pass")
+    refused = PodsUnread("forbidden", again=False)
+    step = next_step(facts(Phase.VALIDATING, workload(6), judged=Judged(None, (taken,)), pods=refused), now=140.0)
+    assert isinstance(step, Record)
+    assert step.status.verdict is not None
+    assert (step.status.verdict.result, step.status.measurements) == (FAIL, [taken])

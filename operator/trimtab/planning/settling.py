@@ -88,9 +88,11 @@ def _unanswered(facts: RunFacts, spec: PolicySpec, reason: str, seen: Progress, 
 
 
 def _decided(facts: RunFacts, now: float, result: VerdictResult, message: str, *, interrupted: bool = False) -> Record:
-    """A verdict that rests on no measurement; it is recorded before it is acted on."""
-    verdict = Verdict(result=result, message=message, at=now, interrupted=interrupted)
-    return Record(facts.run.status.model_copy(update={"verdict": verdict}), f"verdict {result.value}: {message}")
+    """A verdict that rests on no measurement, recorded before it is acted on; what was measured by then is kept."""
+    update: dict[str, object] = {"verdict": Verdict(result=result, message=message, at=now, interrupted=interrupted)}
+    if facts.judged is not None and facts.judged.measurements:
+        update["measurements"] = list(facts.judged.measurements)
+    return Record(facts.run.status.model_copy(update=update), f"verdict {result.value}: {message}")
 
 
 def progress_of(plan: Plan, workload: Workload, now: float) -> Progress:
