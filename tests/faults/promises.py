@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator
 
 from demo.stage import FINAL_PHASES
-from tests.faults.scene import BAD, GOOD, RUNS, STEADY, STEADY_LEAST, Scene, When
+from tests.faults.scene import BAD, GOOD, RUNS, STEADY, STEADY_LEAST, Scene
 from tests.operator.acting import BAD_REPLICAS, GOOD_REPLICAS, REPLICAS, replicas, verdict
 from tests.operator.gate import to_scale
 from trimtab.adapters.kube import JsonObject
@@ -71,6 +71,3 @@ async def policies_are_well(scene: Scene, held: Collection[str] = ()) -> list[st
 
 def _last(run: JsonObject) -> str:
     return str(run["status"]["timeline"][-1]["reason"])
-
-
-__all__ = ["When", "broken_promises"]
