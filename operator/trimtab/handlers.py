@@ -50,7 +50,9 @@ async def configure(settings: kopf.OperatorSettings, memo: Told, **_: Any) -> No
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 1.0
     settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330  # for a connection of which the far end is gone without a word
     settings.networking.request_timeout = 30
+    settings.process.ultimate_exiting_timeout = None  # whoever began the watches ends them, and the process goes on
 
 
 @kopf.on.login()

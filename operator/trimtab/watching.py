@@ -22,6 +22,7 @@ from trimtab.wiring import Operator
 
 _PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
+_CANCELLED_TIMES, _CANCELLED_SECONDS = 20, 0.5
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -59,14 +60,17 @@ class Watches:
         told = Told(self._operator, asyncio.get_running_loop())
         threading.Thread(target=_watch, args=(told, began, ready, ended), name="watches", daemon=True).start()
         asyncio.wrap_future(ready).add_done_callback(lambda _: self.ready.set())
-        end, ending = await asyncio.wrap_future(began), asyncio.wrap_future(ended)
+        begun, ending = asyncio.wrap_future(began), asyncio.wrap_future(ended)
         stopping = asyncio.create_task(self._stop.wait())
         try:
             either: set[asyncio.Future[Any]] = {ending, stopping}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            end()
+            running: set[asyncio.Future[Any]] = {begun, ending}
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)  # without a loop they end and never begin
+            if begun.done():
+                begun.result()()
         return await ending
 
     async def _read_again(self, pause: float) -> float:
@@ -97,7 +101,7 @@ def _watch(told: Told, began: Future[Callable[[], None]], ready: Future[None], e
     async def watch() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
         began.set_result(lambda: _call(loop, stop.set))
-        await kopf.operator(
+        tasks = await kopf.spawn_tasks(
             standalone=True,
             clusterwide=told.clusterwide,
             namespaces=told.namespaces,
@@ -105,13 +109,36 @@ def _watch(told: Told, began: Future[Callable[[], None]], ready: Future[None], e
             stop_flag=stop,
             ready_flag=ready,
         )
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await _end_all()
+        ended.set_result(next(filter(None, map(_error, done)), "they ended without an error"))
 
     try:
         asyncio.run(watch())
     except Exception as error:  # noqa: BLE001 - told of, and begun again, whatever it was
-        ended.set_result(f"{type(error).__name__}: {error}")
-    else:
-        ended.set_result("they ended without an error")
+        if not ended.done():
+            ended.set_result(f"{type(error).__name__}: {error}")
+
+
+async def _end_all() -> None:
+    """Cancel every other task of this loop until it has ended; one that takes no notice is left behind.
+
+    Kopf's own end waits for its tasks, and one that asks for credentials again meanwhile gets none: it waits for ever.
+    """
+    for _ in range(_CANCELLED_TIMES):
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        ended, _ = await asyncio.wait(left, timeout=_CANCELLED_SECONDS)
+        for task in ended:
+            _error(task)  # or it is logged as never asked for
+
+
+def _error(task: asyncio.Task[Any]) -> str:
+    error = None if task.cancelled() else task.exception()
+    return f"{type(error).__name__}: {error}" if error is not None else ""
 
 
 def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:

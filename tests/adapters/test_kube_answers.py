@@ -15,6 +15,8 @@ from trimtab.adapters.kube import KubeClient, KubeError
 from trimtab.adapters.workloads import Workloads
 from trimtab.domain.choices import TargetKind
 
+TOKEN = "eyJhbGciOiJub25lIn0"
+
 
 @asynccontextmanager
 async def client_of(
@@ -33,7 +35,7 @@ async def client_of(
     server = {"server": "http://{}:{}".format(*runner.addresses[0][:2])}
     config = {
         "clusters": [{"name": "c", "cluster": server}],
-        "users": [{"name": "u", "user": {}}],
+        "users": [{"name": "u", "user": {"token": TOKEN}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
     }
@@ -64,6 +66,19 @@ async def test_an_answer_that_is_no_object_is_an_error_of_the_request(tmp_path: 
     assert raised.value.status == (0 if status == 200 else 500)
     assert len(str(raised.value)) < 1000
     assert not raised.value.not_found
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+@pytest.mark.parametrize("form", ["<p>Bearer {}</p>", '{{"reason": "Odd", "message": "not {}"}}'], ids=["html", "json"])
+async def test_an_answer_that_shows_our_token_is_not_shown(tmp_path: Path, form: str, status: int) -> None:
+    body = form.format(TOKEN).encode()
+    async with client_of(tmp_path, lambda _: web.Response(status=status, body=body)) as kube:
+        if status == 200 and body.startswith(b"{"):
+            return  # an object as it was asked for
+        with pytest.raises(KubeError) as raised:
+            await kube.get("/api/v1/namespaces/shop")
+    assert TOKEN not in str(raised.value)
+    assert "[hidden]" in str(raised.value)
 
 
 @pytest.mark.parametrize("body", [{"items": 3}, {"items": ["x"]}, {"items": [], "metadata": ["x"]}], ids=str)

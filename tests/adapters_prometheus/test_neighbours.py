@@ -27,10 +27,10 @@ def answered(form: dict[str, str], value: str = "7") -> bytes:
     return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": series}}).encode()
 
 
-def asking(name: str, label: str | None = None, **fields: Any) -> Any:
+def asking(name: str, label: str | None = None, until: float = 600, **fields: Any) -> Any:
     """A request for the load of one target, by a query of its own, or of one with the others of its label."""
     load = {"load": {"query": f'sum(hits{{svc="{"$target" if label else name}"}})', "targetLabel": label}}
-    return request(name, spec(name, metrics=load), 0, 600, only=ONLY, **fields)
+    return request(name, spec(name, metrics=load), 0, until, only=ONLY, **fields)
 
 
 def value(result: FetchResult) -> float | FailureKind:
@@ -98,6 +98,21 @@ async def test_a_target_that_makes_a_shared_query_too_slow_is_found() -> None:
         assert {key: value(found) for key, found in first.items()} == dict.fromkeys(first, FailureKind.TIMEOUT)
         second = await source.fetch_round(wanted)
         assert {key: value(found) for key, found in second.items()} == {"good": 7.0, "bad": FailureKind.TIMEOUT}
+        await source.close()
+
+
+async def test_histories_that_hang_are_asked_for_in_the_slow_lane_from_then_on() -> None:
+    """More than there are slots, lent ones too: the second time they keep none of them."""
+    with serving(Sent(seconds=1.5)) as server:
+        settings = PrometheusSettings(server.url, concurrency=2, patience_seconds=0.1, timeout_seconds=0.4)
+        source = PrometheusSource(settings)
+        hanging = [asking(f"bad-{number}", until=6000) for number in range(14)]
+        first = await source.fetch_round(hanging)
+        assert {value(found) for found in first.values()} == {FailureKind.TIMEOUT}
+        second = await source.fetch([*hanging, asking("good")])
+        assert {key: value(found) for key, found in second.prompt.items()} == {"good": 7.0}
+        assert not any(task.done() for task in second.late.values())
+        await asyncio.gather(*second.late.values())
         await source.close()
 
 

@@ -60,6 +60,22 @@ async def test_watches_that_break_off_begin_again(
     assert operator.process.alive()
 
 
+async def test_one_watch_that_ends_takes_the_other_with_it(stage: Stage, gate: Gate, gate_kubeconfig: Path) -> None:
+    """The other has been cut before, and asks again while all is being ended: for Kopf a wait without end."""
+    await play(stage, *(service(name, namespace=stage.namespace) for name in ("before", "missed")))
+    await stage.apply(recommending("before"))
+    operator = stage.operator(kubeconfig=gate_kubeconfig)
+    await learned(stage, "before")
+    gone = json.dumps({"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "no"})
+    with gate.answering(lambda request: "/performancepolicies" in request.path, 502):
+        await logged(stage, operator, "will retry: GET")
+        with gate.answering(lambda request: "/optimizationruns" in request.path, 410, gone.encode()):
+            await logged(stage, operator, "watches ended; they begin again")
+    await stage.apply(recommending("missed"))
+    await learned(stage, "missed")
+    assert operator.process.alive()
+
+
 async def test_definitions_that_go_and_come_again(tmp_path: Path, metrics: Metrics) -> None:
     """On a cluster of its own: deleting the definitions takes every policy with it."""
     with ControlPlane(tmp_path / "cluster", startup_seconds=1.0) as plane:

@@ -70,6 +70,26 @@ def test_pods_without_samples(given: WorkloadHistory, told: str) -> None:
     assert quality.message.startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("gap", "counted", "told"),
+    [
+        (True, math.nan, "after a gap in the metrics, it is not known yet how many pods have samples of cpu"),
+        (False, math.nan, ""),
+        (True, 6.0, ""),
+    ],
+    ids=["after a gap", "all pods are new", "counted again"],
+)
+def test_pods_not_counted_again_after_a_gap(*, gap: bool, counted: float, told: str) -> None:
+    """They count once they have been ready for two windows, and those before the gap were six."""
+    given = history(counted, *[6.0] * 10, *[math.nan] * 10)
+    ready = series(*[6.0] * 10, *[math.nan] * 10, counted)
+    replicas = np.full(121, 6.0)
+    replicas[-12:-4] = math.nan if gap else 6.0
+    coverage = {name: replace(one, ready=ready) for name, one in given.coverage.items()}
+    given = replace(given, replicas=Series(0.0, 60.0, replicas), coverage=coverage)
+    assert pods_missing(given, {}, NOW) == told
+
+
 def test_a_count_that_could_not_be_read_removes_nothing() -> None:
     told = pods_missing(history(6.0), {"pods/load": "it took too long"}, NOW)
     assert told == "how many pods have samples could not be read: it took too long"

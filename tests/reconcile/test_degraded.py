@@ -16,7 +16,7 @@ from trimtab.planning.assessment import said
 from trimtab.planning.lifecycle import next_step
 from trimtab.planning.steps import Record, RunFacts
 from trimtab.reconcile.calling_off import has_to_do, needs_no_metrics
-from trimtab.reconcile.degraded import failed, late
+from trimtab.reconcile.degraded import NOT_ANSWERED, failed, late
 from trimtab.reconcile.insight_conditions import conditions
 
 APPLIED = Applied(
@@ -82,7 +82,7 @@ def test_an_evaluation_that_fails_is_told_and_the_rest_stands() -> None:
 
 
 def test_an_evaluation_that_is_late_says_of_when_the_status_is() -> None:
-    told = {one.type: one for one in late(BEFORE, policy(), 60.0, 200.0).conditions}
+    told = {one.type: one for one in late(BEFORE, policy(), 60.0, NOT_ANSWERED, 200.0).conditions}
     assert told["Ready"] == READY
     assert (told["Degraded"].status, told["Degraded"].reason) == ("True", "EvaluationLate")
     assert told["Degraded"].message.startswith("the status is of 1970-01-01T00:01:00Z: ")

@@ -13,6 +13,7 @@ import aiohttp
 from kubernetes.aio import client as aio_client
 from kubernetes.aio import config as aio_config
 
+from trimtab.adapters.credentials import Redactor
 from trimtab.adapters.fence import Fence, Outgoing, Purpose
 from trimtab.adapters.json_answers import parse_object, shown
 
@@ -157,7 +158,7 @@ class KubeClient:
                 auth_settings=["BearerToken"],
             )
             answer = await self._api.call_api(*parts, _request_timeout=timeout_seconds)
-            raw = await self._read(answer.response, f"{method} {path}")
+            raw = self._hiding(await self._read(answer.response, f"{method} {path}"), answer.status)
         except (aiohttp.ClientError, TimeoutError, OSError, aio_client.ApiException) as error:
             text = f"{method} {path}: API server not reached: {error or type(error).__name__}"
             raise KubeError(0, "Unreachable", text) from error
@@ -188,6 +189,14 @@ class KubeClient:
             raise
         answer.release()
         return body
+
+    def _hiding(self, raw: bytearray, status: int) -> bytes | bytearray:
+        """An answer that is no object asked for, which may be shown: without our own token or password."""
+        if 200 <= status < 300 and raw[:1] == b"{":
+            return raw
+        known = self._api.configuration
+        tokens = (value.split()[-1] for value in known.api_key.values() if value.strip())
+        return Redactor(filter(None, (*tokens, known.password))).raw(raw)
 
     async def get(self, path: str) -> JsonObject:
         """One object; raises KubeError."""
@@ -265,7 +274,7 @@ def _in_cluster() -> bool:
     return exists(_SERVICE_ACCOUNT_TOKEN)
 
 
-def _error(status: int, raw: bytearray) -> KubeError:
+def _error(status: int, raw: bytes | bytearray) -> KubeError:
     try:
         answer = parse_object(raw)
         details = answer.get("details")

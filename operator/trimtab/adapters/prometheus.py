@@ -203,7 +203,10 @@ class PrometheusSource:
         bulk.slow = True
         bulk.settled.set()
         if not bulk.query.is_history and not bulk.query.slow:
-            self._slow |= dict.fromkeys(bulk.signals, self._monotonic() + SLOW_SECONDS)
+            self._remember_slow(bulk)
+
+    def _remember_slow(self, bulk: _Bulk) -> None:
+        self._slow |= dict.fromkeys(bulk.signals, self._monotonic() + SLOW_SECONDS)
 
     async def _bulk(self, bulk: _Bulk, query: BulkQuery, run: _Round) -> list[Share]:
         answers = await self._range(bulk, query, run)
@@ -217,6 +220,7 @@ class PrometheusSource:
                 self._ask_apart(query)
         if isinstance(answers, QueryFailed) and answers.kind is FailureKind.TIMEOUT and bulk.slow:
             self._ask_apart(query)  # one of the targets may be what takes so long
+            self._remember_slow(bulk)  # a history too: it comes again, and takes as long
         return await asyncio.to_thread(shares, query, answers)
 
     def _ask_apart(self, query: BulkQuery) -> None:
@@ -244,7 +248,7 @@ class PrometheusSource:
 
     async def _ask(self, bulk: _Bulk, run: _Round, asked: tuple[str, float, float, float]) -> RangeAnswer | QueryFailed:
         """One request, in the lane of its bulk query."""
-        in_slow_lane = bulk.slow and not bulk.query.is_history
+        in_slow_lane = bulk.query.slow or (bulk.slow and not bulk.query.is_history)
         async with self._lanes.slot(slow=in_slow_lane) as slot:
             if (
                 in_slow_lane

@@ -26,8 +26,10 @@ _Out = TypeVar("_Out")
 _CHUNK = 8
 BUDGET_SECONDS: Final = 10.0
 """Processor time of one input: 25 times what a week of samples takes when it is seen first."""
-_KILLED_AFTER: Final = 10.0
-"""Wall-clock time that a process has for its chunk, in budgets, since others use the processor too."""
+_KILLED_AFTER: Final = 3.0
+"""Wall-clock time that a process has for what it is given, in budgets, since others use the processor too.
+
+An input that hangs costs it three times: in its chunk, by itself, and without insights."""
 _START_SECONDS: Final = 300.0
 """For a process to start, which takes long on a busy machine."""
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)

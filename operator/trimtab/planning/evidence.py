@@ -12,7 +12,7 @@ import numpy as np
 from trimtab.analytics.quality import DataProblem, Quality, plausible
 from trimtab.analytics.quality import assess as assess_quality
 from trimtab.domain.choices import OnNoTraffic
-from trimtab.domain.history import WorkloadHistory
+from trimtab.domain.history import Coverage, WorkloadHistory
 from trimtab.domain.objectives import Objective
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import FloatArray, Series
@@ -112,10 +112,24 @@ def pods_missing(history: WorkloadHistory, failures: Mapping[str, str], now: flo
             continue  # nothing was ever read of it: no exporter shows it
         if (missing := coverage.missing(now)) is not None:
             told.append(f"{missing[0]} of {missing[1]} pods have no samples of {name}")
+        elif _not_counted_again(coverage, history.replicas, now):
+            told.append(f"after a gap in the metrics, it is not known yet how many pods have samples of {name}")
     unread = next((why for name, why in failures.items() if name.split("/")[0] == "pods"), "")
     if unread and not told:
         told.append(f"how many pods have samples could not be read: {unread}")
     return ", ".join(told)
+
+
+def _not_counted_again(coverage: Coverage, replicas: Series, time: float) -> bool:
+    """Whether pods were counted before a gap in all that is known of them, and are not yet: that takes two windows.
+
+    Without a gap no pod has been ready for long enough, as after a deploy, and there is nothing to compare with.
+    """
+    window, half = coverage.window_seconds, coverage.ready.step_seconds / 2
+    counted = coverage.ready.between(time - window + half, time).present
+    lately = replicas.between(time - 3 * window + half, time).values
+    came_back = bool(np.isfinite(lately[-1:]).any() and np.isnan(lately).any())
+    return coverage.ready.present > 0 and not counted and came_back
 
 
 def uncounted(spec: PolicySpec, history: WorkloadHistory) -> tuple[str, ...]:

@@ -15,6 +15,10 @@ EVALUATION_LATE: Final = "EvaluationLate"
 UNDONE_AFTER: Final = 3
 """Evaluations in a row that fail before what is on trial is undone: nothing tells any more how it does."""
 LATE_INTERVALS: Final = 2
+NOT_ANSWERED: Final = (
+    "Prometheus has not answered the policy's queries within two intervals; simplify them, or lengthen"
+    " spec.analysis.interval"
+)
 
 
 def failed(status: PolicyStatus, policy: Policy, why: str, now: float) -> PolicyStatus:
@@ -24,14 +28,10 @@ def failed(status: PolicyStatus, policy: Policy, why: str, now: float) -> Policy
     return _with(status, policy, now, ready=turn, degraded=("True", EVALUATION_FAILED, text))
 
 
-def late(status: PolicyStatus, policy: Policy, since: float, now: float) -> PolicyStatus:
-    """The status of a policy whose metrics have not come for longer than two intervals."""
+def late(status: PolicyStatus, policy: Policy, since: float, why: str, now: float) -> PolicyStatus:
+    """The status of a policy that has waited for longer than two intervals for what its evaluation needs."""
     age = f"of {format_time(since)}" if since > 0 else "from before the operator started"
-    text = (
-        f"the status is {age}: Prometheus has not answered the policy's queries within two intervals;"
-        " simplify them, or lengthen spec.analysis.interval"
-    )
-    return _with(status, policy, now, degraded=("True", EVALUATION_LATE, text))
+    return _with(status, policy, now, degraded=("True", EVALUATION_LATE, f"the status is {age}: {why}"))
 
 
 def _with(

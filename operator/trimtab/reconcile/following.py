@@ -13,6 +13,7 @@ from trimtab.adapters.fence import Purpose
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.resources import RESUMED_ANNOTATION
 from trimtab.domain.choices import Mode
+from trimtab.domain.fitting import fitted
 from trimtab.domain.objects import Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.run import Phase
@@ -249,7 +250,7 @@ async def _step(services: Services, situation: Situation, remembered: Remembered
     step = ScalingStep(from_=workload.replicas, to=decision.replicas, at=services.clock(), reason=decision.reason)
     before = remembered.status
     scaling = before.scaling.model_copy(update={"pending": step, "template": workload.template})
-    recorded = before.model_copy(update={"scaling": scaling})
+    recorded = fitted(before.model_copy(update={"scaling": scaling}))
     await _count_rescue(services, situation, decision, workload)
     await services.resources.write_policy_status(policy, recorded)
     remembered.status = recorded

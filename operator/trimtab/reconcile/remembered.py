@@ -28,5 +28,7 @@ class Remembered:
     """When insights were gained last, in this process."""
     no_insights_until: float = -math.inf
     """None are looked for until then."""
+    unlisted_since: float = math.inf
+    """Since when the workloads of its namespace cannot be listed."""
     written_at: float = -math.inf
     """When the status was last written."""

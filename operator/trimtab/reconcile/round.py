@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from typing import Final
@@ -13,6 +14,7 @@ from trimtab.adapters.kube import FencedError, KubeError
 from trimtab.adapters.lease_keeper import Term
 from trimtab.adapters.signals_requests import SignalRequest
 from trimtab.adapters.signals_results import FetchResult
+from trimtab.domain.fitting import fitted
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.status import PolicyStatus
@@ -28,6 +30,7 @@ from trimtab.reconcile.degraded import (
     EVALUATION_FAILED,
     EVALUATION_LATE,
     LATE_INTERVALS,
+    NOT_ANSWERED,
     UNDONE_AFTER,
     failed,
     late,
@@ -158,8 +161,10 @@ class Reconciler:
         seen = await around(services, self._world, {policy.namespace for policy, _ in read}, now)
         given: list[tuple[Policy, Reading, AssessInputs]] = []
         for policy, reading in read:
-            if policy.namespace in seen.seen.failed:
-                continue  # told of once for all its policies
+            if (why := seen.seen.failed.get(policy.namespace)) is not None:
+                await self._unlisted(policy, why, now)
+                continue
+            self._remember(policy).unlisted_since = math.inf
             try:
                 inputs = assess_inputs(services, policy, reading, seen, self._remember(policy))
             except Exception as error:  # noqa: BLE001 - told of on the policy; the others go on
@@ -213,7 +218,7 @@ class Reconciler:
         try:
             if matters(remembered.status, status):
                 await self._services.events.post(policy, "Warning", reason, text, self._services.clock())
-                await self._write(policy, remembered, status)
+                await self._write(policy, remembered, fitted(status))
         except KubeError as error:
             _log.warning("status not written", policy=policy.name, namespace=policy.namespace, error=str(error))
 
@@ -222,9 +227,24 @@ class Reconciler:
         now = self._services.clock()
         self._services.telemetry.late(len(self._late))
         for policy in self._late.overdue(now):
-            remembered = self._remember(policy)
-            status = late(remembered.status, policy, remembered.evaluated_at, now)
-            await self._tell(policy, remembered, status, EVALUATION_LATE, "Prometheus does not answer in time")
+            await self._tell_late(policy, NOT_ANSWERED, now)
+
+    async def _unlisted(self, policy: Policy, why: str, now: float) -> None:
+        """A policy whose workload is not known, as its namespace cannot be listed: it is told of after two intervals.
+
+        Nothing is undone for that: the API server may be what is down, and a trial goes on where it answers again.
+        """
+        remembered = self._remember(policy)
+        remembered.unlisted_since = min(remembered.unlisted_since, now)
+        self._services.telemetry.reconciled(ok=False)
+        if now - remembered.unlisted_since > LATE_INTERVALS * self._interval(policy):
+            text = f"the API server does not list the workloads of namespace {policy.namespace}: {why}"
+            await self._tell_late(policy, text, now)
+
+    async def _tell_late(self, policy: Policy, why: str, now: float) -> None:
+        remembered = self._remember(policy)
+        status = late(remembered.status, policy, remembered.evaluated_at, why, now)
+        await self._tell(policy, remembered, status, EVALUATION_LATE, why)
 
     async def _act(self, situation: Situation, planned: Proposal | NoPlan | Exception) -> bool:
         """Drive runs, follow the demand, try something new where it pays, and tell. Whether all runs were driven."""

@@ -129,7 +129,12 @@ async def make(services: Services, situation: Situation, proposal: Proposal | No
         return why_not
     if situation.spec.mode is Mode.AUTO:
         services.turns.take(policy.key)
-    return await _made(services, situation, proposal)
+    try:
+        return await _made(services, situation, proposal)
+    except KubeError as error:
+        if 400 <= error.status < 500 or isinstance(error, FencedError):  # otherwise it may have been made
+            services.turns.settle(policy.key, is_open=False)
+        raise
 
 
 async def _made(services: Services, situation: Situation, proposal: Proposal) -> Run:
