@@ -68,13 +68,18 @@ async def test_an_answer_that_is_no_object_is_an_error_of_the_request(tmp_path: 
     assert not raised.value.not_found
 
 
-@pytest.mark.parametrize("status", [200, 401, 500])
-@pytest.mark.parametrize("form", ["<p>Bearer {}</p>", '{{"reason": "Odd", "message": "not {}"}}'], ids=["html", "json"])
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ("<p>Bearer {}</p>", 200),
+        ("<p>Bearer {}</p>", 500),
+        ('{{"reason": "Odd", "message": "not {}"}}', 401),
+        ('{{"reason": "Odd", "message": "not {}"}}', 500),
+    ],
+)
 async def test_an_answer_that_shows_our_token_is_not_shown(tmp_path: Path, form: str, status: int) -> None:
     body = form.format(TOKEN).encode()
     async with client_of(tmp_path, lambda _: web.Response(status=status, body=body)) as kube:
-        if status == 200 and body.startswith(b"{"):
-            return  # an object as it was asked for
         with pytest.raises(KubeError) as raised:
             await kube.get("/api/v1/namespaces/shop")
     assert TOKEN not in str(raised.value)

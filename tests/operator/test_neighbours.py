@@ -94,23 +94,29 @@ async def test_queries_that_never_end_keep_no_other_policy_from_following(stage:
             await stage.told(name, "DataAvailable", "True")
 
 
-async def test_a_namespace_that_cannot_be_listed_is_told_and_its_trial_goes_on(
-    stage: Stage, gate: Gate, gate_kubeconfig: Path
+@pytest.mark.parametrize(("status", "ends"), [(503, "Succeeded"), (403, "Cancelled")])
+async def test_a_namespace_that_cannot_be_listed(
+    stage: Stage, gate: Gate, gate_kubeconfig: Path, status: int, ends: str
 ) -> None:
+    """It is told; a trial goes on after an outage, and is undone where the right was taken away."""
     await play(stage, service(namespace=stage.namespace))
-    await stage.apply(policy(validation={"duration": "20s"}))
+    await stage.apply(policy(validation={"duration": "60s"}))
     stage.operator(kubeconfig=gate_kubeconfig)
     await learned(stage, "web")
     await stage.create_run("good", "web", changes=to_replicas(GOOD_REPLICAS))
     await stage.in_phase("good", ["Validating"])
-    refusal = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden"}
-    with gate.answering(_lists_deployments, 403, json.dumps(refusal | {"message": "not for you"}).encode()):
+    refusal = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": "Odd"}
+    with gate.answering(_lists_deployments, status, json.dumps(refusal | {"message": "not for you"}).encode()):
         told = await stage.told("web", "Degraded", "True", "EvaluationLate")
         assert "does not list the workloads of namespace" in told["message"]
         assert "not for you" in told["message"]
-        assert verdict(await stage.run("good")) == ""
+        if status == 403:
+            assert (await stage.settled("good"))["status"]["rollback"]["restored"]
+            assert await replicas(stage) == REPLICAS
+        else:
+            assert verdict(await stage.run("good")) == ""
     await stage.told("web", "Degraded", "False", "AsExpected")
-    assert verdict(await stage.settled("good")) == "Pass"
+    assert (await stage.settled("good"))["status"]["phase"] == ends
 
 
 def _lists_deployments(request: Request) -> bool:

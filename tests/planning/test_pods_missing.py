@@ -81,13 +81,25 @@ def test_pods_without_samples(given: WorkloadHistory, told: str) -> None:
 )
 def test_pods_not_counted_again_after_a_gap(*, gap: bool, counted: float, told: str) -> None:
     """They count once they have been ready for two windows, and those before the gap were six."""
-    given = history(counted, *[6.0] * 10, *[math.nan] * 10)
-    ready = series(*[6.0] * 10, *[math.nan] * 10, counted)
+    assert pods_missing(_with_gap(counted, gap=gap), {}, NOW) == told
+
+
+def test_what_is_said_of_a_time_does_not_depend_on_what_came_after_it() -> None:
+    whole = _with_gap(6.0, gap=True)
+    cpu = whole.coverage["cpu"]
+    for time in np.arange(NOW - 1800.0, NOW + 1.0, 60.0):
+        until = replace(cpu, ready=cpu.ready.between(0.0, time), seen=cpu.seen.between(0.0, time))
+        cut = replace(whole, replicas=whole.replicas.between(0.0, time), coverage={"cpu": until})
+        assert pods_missing(cut, {}, time) == pods_missing(whole, {}, time)
+
+
+def _with_gap(counted: float, *, gap: bool) -> WorkloadHistory:
+    """Six pods that were counted until ten minutes ago, and so many now; a gap is of all that is known of them."""
+    counts = series(*[6.0] * 10, *[math.nan] * 10, counted)
     replicas = np.full(121, 6.0)
     replicas[-12:-4] = math.nan if gap else 6.0
-    coverage = {name: replace(one, ready=ready) for name, one in given.coverage.items()}
-    given = replace(given, replicas=Series(0.0, 60.0, replicas), coverage=coverage)
-    assert pods_missing(given, {}, NOW) == told
+    given = history(counted)
+    return replace(given, replicas=Series(0.0, 60.0, replicas), coverage={"cpu": Coverage(counts, counts, WINDOW)})
 
 
 def test_a_count_that_could_not_be_read_removes_nothing() -> None:

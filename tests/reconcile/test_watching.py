@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
 
+import kopf
 import pytest
 
 from tests.planning.building import policy, run
@@ -13,6 +18,7 @@ from trimtab import watching
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.telemetry import Telemetry
 from trimtab.domain.objects import Policy, Run
+from trimtab.handlers import Told
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.world import World
 from trimtab.wiring import Operator
@@ -52,6 +58,15 @@ async def until(look: Any) -> None:
             await asyncio.sleep(0.01)
 
 
+def spawning(*watches: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Awaitable[list[asyncio.Task[None]]]]:
+    """In place of Kopf's tasks."""
+
+    async def spawn(**given: Any) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(watch(**given)) for watch in watches]
+
+    return spawn
+
+
 async def test_watches_begin_again_and_what_was_missed_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster()
     one, stop, began = operator(cluster), asyncio.Event(), []
@@ -62,7 +77,7 @@ async def test_watches_begin_again_and_what_was_missed_is_read(monkeypatch: pyte
     cluster.listed = [policy(name="missed", uid="missed")]
     cluster.refusals = [KubeError(404, "NotFound", "the server could not find it")]
 
-    async def kopf_operator(*, memo: Any, stop_flag: asyncio.Event, ready_flag: Any, **_: Any) -> None:
+    async def watch(*, memo: Any, stop_flag: asyncio.Event, ready_flag: Any, **_: Any) -> None:
         began.append(memo)
         if len(began) == 1:
             ready_flag.set_result(None)
@@ -70,7 +85,7 @@ async def test_watches_begin_again_and_what_was_missed_is_read(monkeypatch: pyte
         memo.policy_seen(policy(name="told", uid="told"))
         await stop_flag.wait()
 
-    monkeypatch.setattr("trimtab.watching.kopf.operator", kopf_operator)
+    monkeypatch.setattr(kopf, "spawn_tasks", spawning(watch))
     watches = watching.Watches(one, stop)
     running = asyncio.create_task(watches.run())
     await until(lambda: one.world.policies.keys() == {("shop", "missed"), ("shop", "told")})
@@ -88,13 +103,44 @@ async def test_definitions_that_are_missing_are_said(monkeypatch: pytest.MonkeyP
     cluster, stop = Cluster(), asyncio.Event()
     cluster.refusals = [KubeError(404, "NotFound", "the server could not find it")] * 100_000
 
-    async def kopf_operator(**_: Any) -> None:
+    async def watch(**_: Any) -> None:
         raise RuntimeError("404")
 
-    monkeypatch.setattr("trimtab.watching.kopf.operator", kopf_operator)
+    monkeypatch.setattr(kopf, "spawn_tasks", spawning(watch))
     watches = watching.Watches(operator(cluster), stop)
     running = asyncio.create_task(watches.run())
     await until(lambda: watches.trouble.startswith("its resources are not there; install them with the chart"))
     stop.set()
     async with asyncio.timeout(20.0):
         await running
+
+
+TOLD = cast("Told", SimpleNamespace(clusterwide=False, namespaces=["shop"]))
+
+
+@pytest.mark.parametrize("times", [0, 3, 100])
+def test_a_task_that_does_not_end_keeps_none_from_beginning_again(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(**_: Any) -> None:
+        raise ValueError("410 Expired")
+
+    async def stubborn(**_: Any) -> None:
+        for _time in range(times):
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    monkeypatch.setattr(kopf, "spawn_tasks", spawning(refused, stubborn))
+    monkeypatch.setattr(watching, "_CANCELLED_SECONDS", 0.01)
+    began: Future[Callable[[], None]] = Future()
+    ended: Future[str] = Future()
+    threading.Thread(target=watching._watch, args=(TOLD, began, Future(), ended), daemon=True).start()
+    assert ended.result(60.0) == "ValueError: 410 Expired"
+
+
+def test_watches_that_cannot_begin_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def spawn(**_: Any) -> list[asyncio.Task[None]]:
+        raise RuntimeError("no thread can be started")
+
+    monkeypatch.setattr(kopf, "spawn_tasks", spawn)
+    ended: Future[str] = Future()
+    watching._watch(TOLD, Future(), Future(), ended)
+    assert ended.result(0) == "RuntimeError: no thread can be started"

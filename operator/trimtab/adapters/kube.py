@@ -47,6 +47,11 @@ class KubeError(Exception):
         return self.status == 404
 
     @property
+    def forbidden(self) -> bool:
+        """We are not allowed to; somebody has to give the right."""
+        return self.status in (401, 403)
+
+    @property
     def refused(self) -> bool:
         """A ``test`` of a JSON Patch failed: what matters has changed since it was read."""
         return self.status == 422 and not self.invalid

@@ -40,7 +40,7 @@ class WorkloadsSeen:
     """Other autoscalers that target the workload."""
     unlisted: Mapping[str, str]
     """Kinds of autoscalers that could not be listed in a namespace, and what to do about it."""
-    failed: Mapping[str, str]
+    failed: Mapping[str, KubeError]
     """Why a namespace could not be read."""
     unreadable: Mapping[TargetKey, str] = field(default_factory=dict)
     """Why a workload could not be made sense of; it is there."""
@@ -77,7 +77,7 @@ class Workloads:
         workloads: dict[TargetKey, Workload] = {}
         autoscalers: dict[TargetKey, tuple[Autoscaler, ...]] = {}
         unlisted: dict[str, str] = {}
-        failed: dict[str, str] = {}
+        failed: dict[str, KubeError] = {}
         unreadable: dict[TargetKey, str] = {}
 
         async def one(namespace: str) -> None:
@@ -95,7 +95,7 @@ class Workloads:
                     autoscalers.update(found.by_target)
                     unlisted[namespace] = found.unlisted
                 except KubeError as error:
-                    failed[namespace] = str(error)
+                    failed[namespace] = error
 
         await asyncio.gather(*(one(namespace) for namespace in namespaces))
         return WorkloadsSeen(workloads, autoscalers, unlisted, failed, unreadable)

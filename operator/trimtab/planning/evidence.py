@@ -27,6 +27,9 @@ _BY_CONTAINER: Final[Mapping[str, Callable[[WorkloadHistory], Mapping[str, Serie
     "cpu": lambda history: history.cpu_cores,
     "memory": lambda history: history.memory_bytes,
 }
+COUNTED_BEFORE: Final = 12
+"""Windows up to a time within which pods must have been counted once for it to matter that they are not again: what is
+said of a time must not depend on how much is known from before or after it."""
 _PROFILE_POINTS: Final = 40
 _NO_TRAFFIC_SHARE: Final = 1e-3
 _BELIEVABLE: Final = 1e6
@@ -127,9 +130,10 @@ def _not_counted_again(coverage: Coverage, replicas: Series, time: float) -> boo
     """
     window, half = coverage.window_seconds, coverage.ready.step_seconds / 2
     counted = coverage.ready.between(time - window + half, time).present
+    before = coverage.ready.between(time - COUNTED_BEFORE * window + half, time).present
     lately = replicas.between(time - 3 * window + half, time).values
     came_back = bool(np.isfinite(lately[-1:]).any() and np.isnan(lately).any())
-    return coverage.ready.present > 0 and not counted and came_back
+    return before > 0 and not counted and came_back
 
 
 def uncounted(spec: PolicySpec, history: WorkloadHistory) -> tuple[str, ...]:

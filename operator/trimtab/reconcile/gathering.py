@@ -18,6 +18,7 @@ from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.objects import Policy, Run, Workload
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.status import ConditionType, PolicyStatus
+from trimtab.planning.evidence import COUNTED_BEFORE
 from trimtab.planning.findings import AssessInputs, Assessment, Running
 from trimtab.planning.versions import followed, learns_from
 from trimtab.reconcile.announcing import NOT_CAPACITY
@@ -62,8 +63,8 @@ class Around:
 async def around(services: Services, world: World, namespaces: set[str], now: float) -> Around:
     """Everything around the policies of some namespaces."""
     seen = await services.workloads.seen(namespaces)
-    for namespace, why in seen.failed.items():
-        _log.warning("namespace not read; its policies come again", namespace=namespace, error=why)
+    for namespace, error in seen.failed.items():
+        _log.warning("namespace not read; its policies come again", namespace=namespace, error=str(error))
     limits = await services.limits.seen(namespaces)
     return Around(seen, limits, world.runs_by_policy(), world.rivals(), now)
 
@@ -72,7 +73,8 @@ def request_of(services: Services, policy: Policy, runs: tuple[Run, ...], now: f
     """What is missing of a policy's history up to now, with what a trial under way needs."""
     assert isinstance(policy.spec, PolicySpec), "only usable policies are read"
     spec = _reaching_back(policy.spec, runs, now)
-    window, since = _window(services, policy.spec), _counted_since(runs)
+    window = _window(services, policy.spec)
+    since = _counted_since(runs, window)
     throttling = any(resizes_cpu(run) for run in runs)
     return services.metrics.request(policy.uid, policy.namespace, spec, now, window, since, throttling)
 
@@ -172,9 +174,10 @@ def _window(services: Services, spec: PolicySpec) -> float:
     return max(spec.analysis.interval, _SCRAPES_A_WINDOW * services.scrape_interval_seconds)
 
 
-def _counted_since(runs: tuple[Run, ...]) -> float | None:
-    """From when on it must be known how many pods had samples: the start of a trial under way."""
-    trials = [run.status.applied.at for run in runs if run.phase.unproven and run.status.applied is not None]
+def _counted_since(runs: tuple[Run, ...], window: float) -> float | None:
+    """From when on it must be known how many pods had samples: what its first sample rests on in a trial under way."""
+    begun = [run.status.applied.at for run in runs if run.phase.unproven and run.status.applied is not None]
+    trials = [at - COUNTED_BEFORE * window for at in begun]
     return min(trials, default=None)
 
 

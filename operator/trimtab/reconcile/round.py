@@ -161,8 +161,8 @@ class Reconciler:
         seen = await around(services, self._world, {policy.namespace for policy, _ in read}, now)
         given: list[tuple[Policy, Reading, AssessInputs]] = []
         for policy, reading in read:
-            if (why := seen.seen.failed.get(policy.namespace)) is not None:
-                await self._unlisted(policy, why, now)
+            if (unlisted := seen.seen.failed.get(policy.namespace)) is not None:
+                await self._unlisted(policy, unlisted, now)
                 continue
             self._remember(policy).unlisted_since = math.inf
             try:
@@ -207,11 +207,14 @@ class Reconciler:
         services.telemetry.reconciled(ok=False)
         remembered.failures += 1
         if remembered.failures >= UNDONE_AFTER:
-            cause = InvalidSpec(f"its evaluation failed {remembered.failures} times in a row: {why}")
-            runs = self._world.runs_by_policy().get(policy.key, ())
-            await self._end_runs(tuple(run for run in runs if run.phase.unproven), replace(policy, spec=cause))
+            await self._undo_unproven(policy, f"its evaluation failed {remembered.failures} times in a row: {why}")
         status = failed(remembered.status, policy, why, services.clock())
         await self._tell(policy, remembered, status, EVALUATION_FAILED, why)
+
+    async def _undo_unproven(self, policy: Policy, why: str) -> None:
+        """End what is on trial under a policy that cannot be evaluated."""
+        runs = tuple(run for run in self._world.runs_by_policy().get(policy.key, ()) if run.phase.unproven)
+        await self._end_runs(runs, replace(policy, spec=InvalidSpec(why)))
 
     async def _tell(self, policy: Policy, remembered: Remembered, status: PolicyStatus, reason: str, text: str) -> None:
         """Write a status that was not composed from an evaluation, and say why in an Event, once."""
@@ -229,16 +232,18 @@ class Reconciler:
         for policy in self._late.overdue(now):
             await self._tell_late(policy, NOT_ANSWERED, now)
 
-    async def _unlisted(self, policy: Policy, why: str, now: float) -> None:
+    async def _unlisted(self, policy: Policy, error: KubeError, now: float) -> None:
         """A policy whose workload is not known, as its namespace cannot be listed: it is told of after two intervals.
 
-        Nothing is undone for that: the API server may be what is down, and a trial goes on where it answers again.
+        Where that is refused, what is on trial is undone by then; an API server that is down may answer again.
         """
         remembered = self._remember(policy)
         remembered.unlisted_since = min(remembered.unlisted_since, now)
         self._services.telemetry.reconciled(ok=False)
         if now - remembered.unlisted_since > LATE_INTERVALS * self._interval(policy):
-            text = f"the API server does not list the workloads of namespace {policy.namespace}: {why}"
+            text = f"the API server does not list the workloads of namespace {policy.namespace}: {error}"
+            if error.forbidden:
+                await self._undo_unproven(policy, text)
             await self._tell_late(policy, text, now)
 
     async def _tell_late(self, policy: Policy, why: str, now: float) -> None:
