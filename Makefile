@@ -49,7 +49,7 @@ endef
 
 test: binaries ## All tests, against a real API server and Prometheus; what computes also as on an older processor
 	$(call timed,all tests,$(NEWER) $(BIN)/python -m pytest -n $(WORKERS) --durations 15)
-	$(if $(OLDER),$(call timed,what computes as on an older processor,$(OLDER) $(BIN)/python -m pytest -n 2 $(COMPUTING) -k 'not on_two_processors'))
+	$(if $(OLDER),$(call timed,what computes as on an older processor,$(OLDER) $(BIN)/python -m pytest -n 2 $(COMPUTING) -k 'not on_all_processors'))
 
 test-unit: $(STAMP) ## The tests that need no cluster
 	$(BIN)/python -m pytest -n 2 -m "not cluster"
