@@ -83,6 +83,7 @@ async def setting(
             await stage.kubectl("create", "namespace", _SYSTEM_NAMESPACE)
             for place, objects in _chart_objects(namespace).items():
                 await stage.kubectl("apply", "-n", place, "-f", "-", given=yaml.safe_dump_all(objects))
+            stage.switch_namespace = _SYSTEM_NAMESPACE
             stage.operator_kubeconfig = plane.service_account_kubeconfig(_SYSTEM_NAMESPACE, _SERVICE_ACCOUNT)
             await stage.deploy(make_scenario(0.0))
             await stage.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")

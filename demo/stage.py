@@ -144,6 +144,8 @@ class Stage:
     """What kubectl and the command line use; default as everybody else."""
     entry: tuple[str, ...] = ("-m", "trimtab.cli")
     """What Python runs as the operator."""
+    switch_namespace: str | None = None
+    """Where operators look for their switch; default this namespace."""
     kube: KubeClient = field(init=False)
     _processes: list[Component] = field(default_factory=list)
     _operators: list[Operator] = field(default_factory=list)
@@ -236,6 +238,7 @@ class Stage:
         command += ["operator", *(scope or ("--namespace", self.namespace))]
         command += [f"--lease-{what}={value}" for what, value in zip(_LEASE_OPTIONS, lease, strict=True)]
         command += ["--prometheus-url", prometheus_url or self.prometheus_url]
+        command += ["--switch-namespace", self.switch_namespace or self.namespace]
         command += ["--scrape-interval", f"{scrape_interval_seconds:g}", "--workers", str(workers)]
         command += [
             "--kubeconfig",

@@ -10,6 +10,7 @@ import yaml
 
 from cluster.control_plane import ControlPlane
 from tests.chart.conftest import CHART, Run, Template
+from trimtab.adapters.lease_keeper import CLUSTER_LEASE, NAMESPACE_LEASE
 
 pytestmark = pytest.mark.cluster
 
@@ -62,22 +63,36 @@ OPERATOR = "system:serviceaccount:trimtab-system:trimtab"
 RIGHTS: list[Any] = [
     ("watch", "performancepolicies.trimtab.dev", "", True),
     ("patch", "performancepolicies.trimtab.dev", "status", True),
+    ("get", "performancepolicies.trimtab.dev", "status", False),
+    ("update", "performancepolicies.trimtab.dev", "status", False),
     ("update", "performancepolicies.trimtab.dev", "", False),
     ("delete", "performancepolicies.trimtab.dev", "", False),
     ("create", "optimizationruns.trimtab.dev", "", True),
     ("patch", "optimizationruns.trimtab.dev", "", True),
+    ("update", "optimizationruns.trimtab.dev", "", False),
     ("patch", "optimizationruns.trimtab.dev", "status", True),
+    ("get", "optimizationruns.trimtab.dev", "status", False),
+    ("update", "optimizationruns.trimtab.dev", "status", False),
     ("delete", "optimizationruns.trimtab.dev", "", True),
     ("list", "deployments.apps", "", True),
+    ("watch", "deployments.apps", "", False),
+    ("watch", "statefulsets.apps", "", False),
     ("patch", "deployments.apps", "", True),
+    ("update", "deployments.apps", "", False),
     ("patch", "deployments.apps", "scale", True),
     ("patch", "statefulsets.apps", "scale", True),
+    ("get", "deployments.apps", "scale", False),
+    ("get", "statefulsets.apps", "scale", False),
+    ("update", "deployments.apps", "scale", False),
     ("create", "deployments.apps", "", False),
     ("delete", "deployments.apps", "", False),
     ("patch", "daemonsets.apps", "", False),
     ("list", "horizontalpodautoscalers.autoscaling", "", True),
+    ("get", "horizontalpodautoscalers.autoscaling", "", False),
+    ("watch", "horizontalpodautoscalers.autoscaling", "", False),
     ("patch", "horizontalpodautoscalers.autoscaling", "", False),
     ("create", "events", "", True),
+    ("get", "events", "", False),
     ("list", "resourcequotas", "", True),
     ("create", "resourcequotas", "", False),
     ("list", "nodes", "", True),
@@ -87,12 +102,30 @@ RIGHTS: list[Any] = [
     ("list", "replicasets.apps", "", True),
     ("watch", "replicasets.apps", "", False),
     ("get", "secrets", "", False),
-    ("get", "configmaps/trimtab-switch", "", True),
-    ("get", "configmaps/trimtab-other", "", False),
-    ("patch", "configmaps/trimtab-switch", "", False),
+    ("get", "configmaps/trimtab-switch", "", False),
+    ("watch", "customresourcedefinitions.apiextensions.k8s.io", "", True),
+    ("get", "customresourcedefinitions.apiextensions.k8s.io", "", False),
+    ("get", f"leases.coordination.k8s.io/{NAMESPACE_LEASE}", "", True),
+    ("list", f"leases.coordination.k8s.io/{NAMESPACE_LEASE}", "", True),
+    ("list", "leases.coordination.k8s.io", "", False),
+    ("update", f"leases.coordination.k8s.io/{NAMESPACE_LEASE}", "", False),
+    ("update", f"leases.coordination.k8s.io/{CLUSTER_LEASE}", "", False),
+    ("create", "leases.coordination.k8s.io", "", False),
     ("create", "pods", "exec", False),
     ("escalate", "clusterroles.rbac.authorization.k8s.io", "", False),
 ]
+"""In a namespace that is not its own."""
+OWN_RIGHTS: list[Any] = [
+    ("get", "configmaps/trimtab-switch", True),
+    ("get", "configmaps/trimtab-other", False),
+    ("list", "configmaps", False),
+    ("patch", "configmaps/trimtab-switch", False),
+    ("create", "leases.coordination.k8s.io", True),
+    ("update", f"leases.coordination.k8s.io/{CLUSTER_LEASE}", True),
+    ("update", f"leases.coordination.k8s.io/{NAMESPACE_LEASE}", False),
+    ("delete", f"leases.coordination.k8s.io/{CLUSTER_LEASE}", False),
+]
+"""In its own namespace, beside those."""
 
 
 @pytest.mark.parametrize("values", VALUE_SETS)
@@ -137,14 +170,22 @@ def test_the_operator_pod_is_placed(kubectl: Run) -> None:
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
     ("verb", "resource", "subresource", "allowed"),
-    [pytest.param(*case, id=f"{case[0]} {case[1].split('.')[0]} {case[2]}".strip()) for case in RIGHTS],
+    [pytest.param(*case, id=f"{case[0]} {case[1]} {case[2]}".strip()) for case in RIGHTS],
 )
 def test_rights_of_the_operator(kubectl: Run, verb: str, resource: str, subresource: str, allowed: bool) -> None:
-    """In a namespace that is not its own."""
     answer = kubectl(
         "auth", "can-i", verb, resource, "-n", "shop", "--as", OPERATOR,
         *(["--subresource", subresource] if subresource else []),
     )  # fmt: skip
+    assert answer.output.strip() == ("yes" if allowed else "no"), answer.error
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("verb", "resource", "allowed"), [pytest.param(*case, id=f"{case[0]} {case[1]}") for case in OWN_RIGHTS]
+)
+def test_rights_of_the_operator_in_its_own_namespace(kubectl: Run, verb: str, resource: str, allowed: bool) -> None:
+    answer = kubectl("auth", "can-i", verb, resource, "-n", "trimtab-system", "--as", OPERATOR)
     assert answer.output.strip() == ("yes" if allowed else "no"), answer.error
 
 
@@ -179,6 +220,13 @@ def test_upgrade_and_uninstall_leave_the_definitions(plane: ControlPlane, helm: 
     assert kubectl("auth", "can-i", "list", "deployments.apps", "-A", "--as", OPERATOR).output.strip() == "no"
     assert kubectl("auth", "can-i", "list", "resourcequotas", "-n", "shop", "--as", OPERATOR).output.strip() == "yes"
     assert kubectl("auth", "can-i", "list", "nodes", "--as", OPERATOR).output.strip() == "no"
+    for verb, lease, namespace, allowed in (
+        ("update", NAMESPACE_LEASE, "shop", "yes"),
+        ("get", CLUSTER_LEASE, "trimtab-system", "yes"),
+        ("update", CLUSTER_LEASE, "trimtab-system", "no"),
+    ):
+        can = kubectl("auth", "can-i", verb, f"leases.coordination.k8s.io/{lease}", "-n", namespace, "--as", OPERATOR)
+        assert can.output.strip() == allowed, f"{verb} {lease}"
     uninstall = helm("uninstall", "trimtab", *where, "--wait")
     assert uninstall.status == 0, uninstall.error
     assert kubectl("get", "perf", "-n", "shop", "checkout").status == 0

@@ -16,23 +16,23 @@ from tests.faults.mutants import MUTANT
 from tests.faults.proxies import HarmfulGate
 from tests.faults.scene import Scene
 from tests.operator.audit import Audit
-from tests.operator.conftest import Access, access, audit, stage
+from tests.operator.conftest import Account, access, account, admin_config, audit, rights, stage
 
-__all__ = ["access", "audit", "bare_scene", "scene", "stage"]
+__all__ = ["access", "account", "admin_config", "audit", "bare_scene", "rights", "scene", "stage"]
 
 
 @pytest.fixture
 async def bare_scene(
-    stage: Stage, audit: Audit, access: Access, metrics: Metrics, tmp_path: Path
+    stage: Stage, audit: Audit, account: Account, metrics: Metrics, tmp_path: Path
 ) -> AsyncIterator[Scene]:
     """The gates, and nobody there yet."""
-    cluster = yaml.safe_load(access.operator.read_text())["clusters"][0]["cluster"]
+    cluster = yaml.safe_load(account.kubeconfig.read_text())["clusters"][0]["cluster"]
     ca_file = tmp_path / "ca.crt"
     ca_file.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
     async with HarmfulGate(cluster["server"], ca_file) as api, HarmfulGate(metrics.url) as prometheus:
         if mutant := os.environ.get(MUTANT):
             stage.entry = ("-m", "tests.faults.mutants", mutant)
-        yield Scene(stage, api, prometheus, api.kubeconfig(access.operator, tmp_path), audit)
+        yield Scene(stage, api, prometheus, api.kubeconfig(account.kubeconfig, tmp_path), audit)
         stage.end_processes()
 
 

@@ -32,7 +32,7 @@ from tests.operator.acting import (
     to_replicas,
 )
 from tests.operator.audit import Audit
-from tests.operator.conftest import ACCOUNT, Access, account_kubeconfig, rights
+from tests.operator.conftest import ROLES, Access
 from tests.operator.gate import Gate, Request
 from trimtab.adapters.kube import JsonObject
 
@@ -168,22 +168,13 @@ async def test_what_came_between_record_and_write_is_seen(
 
 
 @pytest.mark.usefixtures("definitions")
-async def test_a_kind_that_may_not_be_listed_is_said_and_stops_nothing(
-    stage: Stage, access: Access, tmp_path: Path
-) -> None:
-    values = tmp_path / "values.yaml"
-    values.write_text(
-        yaml.safe_dump({"watchNamespaces": [stage.namespace], "rbac": {"aggregateToDefaultRoles": False}})
-    )
-    bodies = rights(stage.namespace, "--values", str(values))
-    for body in bodies:
-        if body["kind"] == "Role":
-            body["rules"] = [rule for rule in body["rules"] if "autoscaling.k8s.io" not in rule["apiGroups"]]
-    await stage.apply(*bodies)
-    kubeconfig = account_kubeconfig(access.admin, stage.namespace, ACCOUNT, tmp_path / "own.yaml")
+async def test_a_kind_that_may_not_be_listed_is_said_and_stops_nothing(stage: Stage) -> None:
+    role = f"{ROLES.format(stage.namespace)}/{stage.namespace}-trimtab"
+    rules = [rule for rule in (await stage.kube.get(role))["rules"] if "autoscaling.k8s.io" not in rule["apiGroups"]]
+    await stage.kube.merge_patch(role, {"rules": rules})
     await play(stage, service(rate=SPARE_RATE, namespace=stage.namespace))
     await stage.apply(policy(horizontal=FOLLOWING))
-    stage.operator(kubeconfig=kubeconfig)
+    stage.operator()
     told = await stage.told("web", "Conflicted", "Unknown", "NotListed")
     assert "let the operator list verticalpodautoscalers.autoscaling.k8s.io" in told["message"]
     await counted(stage, "web", WELL_REPLICAS)

@@ -64,16 +64,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [trimtab.dev]
   resources: [performancepolicies/status, optimizationruns/status]
-  verbs: [get, patch, update]
+  verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, patch]
 - apiGroups: [apps]
   resources: [deployments/scale, statefulsets/scale]
-  verbs: [get, patch]
+  verbs: [patch]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch]
+  verbs: [list]
 # Asked for only where their definitions are: what they own is left to them.
 - apiGroups: [autoscaling.k8s.io]
   resources: [verticalpodautoscalers]
@@ -94,11 +94,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 - apiGroups: [""]
   resources: [resourcequotas]
   verbs: [list]
-# The switch that stops every new write.
-- apiGroups: [""]
-  resources: [configmaps]
-  resourceNames: [trimtab-switch]
-  verbs: [get]
 {{- end }}
 
 {{- /* Taking a lease and keeping it; making one cannot be limited to a name. */}}
