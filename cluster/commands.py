@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ AUDIT_POLICY: dict[str, Any] = {
         {"level": "None"},
     ],
 }
+
+
+def audit_policy(users: Sequence[str]) -> dict[str, Any]:
+    """AUDIT_POLICY, and in it every request of these users."""
+    everything = [{"level": "Metadata", "users": list(users)}] if users else []
+    return {**AUDIT_POLICY, "rules": [*everything, *AUDIT_POLICY["rules"]]}
 
 
 def etcd(binary: Path, data_dir: Path, port: int) -> list[str]:

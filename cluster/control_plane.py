@@ -35,7 +35,8 @@ class ControlPlane:
     each process as soon as it runs.
 
     After `start`: `kubeconfig` (of a cluster administrator), `server`, `admin_token`, `ca_file` and `audit_log`, which
-    has a JSON object a line for each write of workloads, their scale, and resources of trimtab.dev.
+    has a JSON object a line for each write of workloads, their scale, and resources of trimtab.dev, and for every
+    request of the users in `audited`.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ControlPlane:
         nodes: int = 3,
         startup_seconds: float = 3.0,
         users: Mapping[str, Sequence[str]] | None = None,
+        audited: Sequence[str] = (),
         die_with_parent: bool = True,
         on_spawn: Callable[[Component], None] | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class ControlPlane:
         self._startup_seconds = startup_seconds
         self._users: Mapping[str, Sequence[str]] = {**identities.USERS, **(users or {}), **identities.COMPONENT_USERS}
         self._tokens = identities.new_tokens(self._users)
+        self._audited = tuple(audited)
         self._die_with_parent = die_with_parent
         self._on_spawn = on_spawn
 
@@ -161,7 +164,7 @@ class ControlPlane:
     def _write_files(self) -> None:
         self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         identities.write_private(self.state_dir / "tokens.csv", identities.token_file(self._users, self._tokens))
-        (self.state_dir / "audit-policy.yaml").write_text(yaml.safe_dump(commands.AUDIT_POLICY))
+        (self.state_dir / "audit-policy.yaml").write_text(yaml.safe_dump(commands.audit_policy(self._audited)))
         (self.state_dir / "kwok.yaml").write_text(kwok.configuration(self._startup_seconds))
 
     def _write_kubeconfigs(self) -> None:

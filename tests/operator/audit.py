@@ -64,6 +64,29 @@ class Audit:
         return Counter((write.name, write.what) for write in self.writes() if write.done)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as rights speak of it."""
+
+    verb: str
+    group: str
+    resource: str
+    """With its subresource after a slash."""
+
+
+def asked(log: Path, user: str) -> dict[Asked, set[int]]:
+    """What a user of whom the log has every request asked for, with the statuses of the answers."""
+    found: dict[Asked, set[int]] = {}
+    for line in log.read_text().splitlines():
+        event = json.loads(line)
+        about = event.get("objectRef") or {}
+        if event["user"]["username"] == user and "resource" in about:
+            what = "/".join(filter(None, (about["resource"], about.get("subresource"))))
+            one = Asked(event["verb"], about.get("apiGroup", ""), what)
+            found.setdefault(one, set()).add(int((event.get("responseStatus") or {}).get("code", 0)))
+    return found
+
+
 def managers(writes: Iterable[Write]) -> set[str]:
     """The field managers that the writes named."""
     return {write.manager for write in writes}
