@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,21 @@ import yaml
 from demo.stage import Stage
 from tests.conftest import Metrics
 from tests.faults.mutants import MUTANT
+from tests.faults.promises import BROKEN_PROMISE, BrokenPromiseError
 from tests.faults.proxies import HarmfulGate
 from tests.faults.scene import Scene
 from tests.operator.audit import Audit
 from tests.operator.conftest import Account, access, account, admin_config, audit, rights, stage
 
 __all__ = ["access", "account", "admin_config", "audit", "bare_scene", "rights", "scene", "stage"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, object, object]:
+    """A case's report says whether a promise was broken, as distinct from anything else that fails it."""
+    if call.when == "call" and call.excinfo is not None and call.excinfo.errisinstance(BrokenPromiseError):
+        item.user_properties.append(BROKEN_PROMISE)
+    return (yield)
 
 
 @pytest.fixture

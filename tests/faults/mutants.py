@@ -59,7 +59,7 @@ def _lease() -> None:
 
 
 MUTANTS: Final = {
-    "readiness": Mutant(_readiness, "rollout"),
+    "readiness": Mutant(_readiness, "test_rollout"),
     "coverage": Mutant(_coverage, "half"),
     "lease": Mutant(_lease, "sigstop or two"),
 }

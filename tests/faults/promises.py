@@ -3,62 +3,83 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from demo.stage import FINAL_PHASES
-from tests.faults.scene import BAD, GOOD, RUNS, STEADY, STEADY_LEAST, Scene
+from tests.faults.scene import BAD, GOOD, RUNS, STEADY, Scene
 from tests.operator.acting import BAD_REPLICAS, GOOD_REPLICAS, REPLICAS, replicas, verdict
 from tests.operator.gate import to_scale
 from trimtab.adapters.kube import JsonObject
 
-WANTED = {GOOD: GOOD_REPLICAS, BAD: BAD_REPLICAS}
+BROKEN_PROMISE: Final = ("promise", "broken")
+"""A property of the report of a case that found one."""
+WANTED: Final = {GOOD: GOOD_REPLICAS, BAD: BAD_REPLICAS}
+
+
+class BrokenPromiseError(AssertionError):
+    """The operator did what it never does; anything else that goes wrong in a case is an error of the case."""
+
+
+def keeps(broken: Iterable[str]) -> None:
+    """Raises BrokenPromiseError where anything is broken."""
+    if told := list(broken):
+        raise BrokenPromiseError("\n".join(told))
 
 
 async def broken_promises(scene: Scene, *, good_is_kept: bool) -> list[str]:
     """Promises that the scene broke, once its runs have ended; ``good_is_kept``: nothing hides that it is good."""
-    found = []
+    found: list[str] = []
     for name in scene.runs:
         run = await scene.stage.settled(name, 240.0)
-        found += [f"{name}: {text}" for text in _of_run(run, name, await replicas(scene.stage, name), scene)]
+        found += of_run(run, name, await replicas(scene.stage, name), REPLICAS)
+        found += _of_writes(run, name, scene)
         if name == GOOD and good_is_kept and run["status"]["phase"] != "Succeeded":
             found.append(f"good: ended {run['status']['phase']}, not Succeeded: {_last(run)}")
-    found += _of_follower(scene)
+    found += of_followers(scene)
     found += await policies_are_well(scene)
     return found
 
 
-def _of_run(run: JsonObject, name: str, live: int, scene: Scene) -> Iterator[str]:
-    status = run["status"]
-    phase, writes = status["phase"], scene.audit.done()[name, "deployments/scale"]
+def of_run(run: JsonObject, name: str, live: int, before: int) -> Iterator[str]:
+    """What a run that has ended broke; ``before``: replicas that stand where it is not kept."""
+    phase = run["status"]["phase"]
     if phase not in FINAL_PHASES:
-        yield f"is {phase}"
+        yield f"{name}: is {phase}"
     kept = phase == "Succeeded"
     if kept and (verdict(run) != "Pass" or name == BAD):
-        yield f"was kept with verdict {verdict(run)}: {_last(run)}"
+        yield f"{name}: was kept with verdict {verdict(run)}: {_last(run)}"
     if name == GOOD and verdict(run) == "Fail":
-        yield f"was found bad: {_last(run)}"
-    if live != (WANTED[name] if kept else REPLICAS):
-        yield f"ended {phase} with {live} replicas: {_last(run)}"
-    if writes not in ((1,) if kept else (0, 2)):
-        yield f"ended {phase} after {writes} writes"
+        yield f"{name}: was found bad: {_last(run)}"
+    if live != (WANTED[name] if kept else before):
+        yield f"{name}: ended {phase} with {live} replicas: {_last(run)}"
+
+
+def _of_writes(run: JsonObject, name: str, scene: Scene) -> Iterator[str]:
+    """Written once for what is kept, twice for what is undone, and the run says so."""
+    status, writes = run["status"], scene.audit.done()[name, "deployments/scale"]
+    if writes not in ((1,) if status["phase"] == "Succeeded" else (0, 2)):
+        yield f"{name}: ended {status['phase']} after {writes} writes"
     rollback = status.get("rollback")
     if writes == 2 and not (rollback and rollback.get("restored")):
-        yield f"was undone and does not say so: {rollback}"
+        yield f"{name}: was undone and does not say so: {rollback}"
 
 
-def _of_follower(scene: Scene) -> Iterator[str]:
-    """No step of the follower goes below what its load needs."""
-    for request in scene.api.seen:
-        if to_scale(request) and f"/{STEADY}/" in request.path:
-            for operation in json.loads(request.body):
-                if operation["op"] == "replace" and int(operation["value"]) < STEADY_LEAST:
-                    yield f"steady: was to be set to {operation['value']} replicas; its load needs {STEADY_LEAST}"
+def of_followers(scene: Scene) -> Iterator[str]:
+    """No step of a follower leaves what its load calls for."""
+    for request in filter(to_scale, scene.api.seen):
+        for name, need in scene.needs.items():
+            if name in request.path.split("/"):
+                asked = [int(one["value"]) for one in json.loads(request.body) if one["op"] == "replace"]
+                for count in asked:
+                    if not need.least <= count <= need.most:
+                        yield f"{name}: was to be set to {count}; its load calls for {need.least} to {need.most}"
 
 
-async def policies_are_well(scene: Scene, held: Collection[str] = ()) -> list[str]:
+async def policies_are_well(scene: Scene, *more: str, held: Collection[str] = ()) -> list[str]:
     """The operator is well again: it evaluates each policy anew, and no fault is taken for a person or a conflict."""
     found = []
-    for name in (*RUNS, STEADY):
+    for name in (*RUNS, STEADY, *more):
         await scene.stage.told(name, "DataAvailable", "True", seconds=120.0)
         status = (await scene.stage.policy(name))["status"]
         if status.get("hold") and name not in held:

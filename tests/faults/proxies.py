@@ -6,11 +6,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
-from tests.operator.gate import Gate, Hold
+from tests.operator.gate import Gate, Hold, Request
 
 _SLOW_SECONDS: Final = 6.0
 _NEVER_SECONDS: Final = 60.0
@@ -35,11 +36,15 @@ Harm = Callable[[web.Request, Upstream], Awaitable[web.StreamResponse]]
 
 
 class HarmfulGate(Gate):
-    """A gate that answers by ``harm`` while there is one. Watches pass."""
+    """A gate that answers by ``harm`` what ``endangers`` chooses, while there is harm. Watches pass."""
 
     harm: Harm | None = None
-    harmed: int = 0
-    """Requests that met with harm."""
+
+    def __init__(self, upstream: str, ca_file: Path | None = None) -> None:
+        super().__init__(upstream, ca_file)
+        self.endangers: Callable[[Request], bool] = every
+        self.harmed: list[Request] = []
+        """Requests that met with harm, in the order in which they did."""
 
     async def _forward(
         self,
@@ -49,15 +54,31 @@ class HarmfulGate(Gate):
         keeps: Hold | None = None,
     ) -> web.StreamResponse:
         forward = super()._forward
-        if self.harm is None or "watch=true" in request.query_string.lower():
+        seen = Request(request.method, request.path, request.query_string, body)
+        if self.harm is None or seen.watches or not self.endangers(seen):
             return await forward(request, body, answered, keeps)
-        self.harmed += 1
+        self.harmed.append(seen)
 
         async def read() -> tuple[int, bytes]:
             async with self.asked(request, body) as answer:
                 return answer.status, await answer.read()
 
         return await self.harm(request, Upstream(lambda: forward(request, body, answered, keeps), read))
+
+
+def every(_request: Request) -> bool:
+    """Reads, writes and leases alike."""
+    return True
+
+
+def changes(request: Request) -> bool:
+    """Writes of workloads and new runs alone: leases, reads and records pass."""
+    return request.writes_workload or makes_run(request)
+
+
+def makes_run(request: Request) -> bool:
+    """A new run."""
+    return request.method == "POST" and request.path.endswith("/optimizationruns")
 
 
 def _broken(request: web.Request) -> web.StreamResponse:

@@ -7,23 +7,31 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from demo.stage import Operator, Simulation, Stage
 from tests.faults.proxies import HarmfulGate
-from tests.operator.acting import BAD_REPLICAS, GOOD_REPLICAS, learned, play, policy, service, to_replicas
+from tests.operator.acting import BAD_REPLICAS, FOLLOWING, GOOD_REPLICAS, learned, play, policy, service, to_replicas
 from tests.operator.audit import Audit
 from tests.operator.gate import Hold, Request, to_scale, writes_to
+from trimtab.simulation.scenario import SimulatedService
 
 GOOD, BAD, STEADY = "good", "bad", "steady"
 RUNS: Final = (GOOD, BAD)
-STEADY_RATE, STEADY_REPLICAS, STEADY_LEAST = 200.0, 4, 3
-"""A load that needs three pods to hold the objective, and four until that is learned."""
-FOLLOWING: Final = {"minReplicas": 1, "maxReplicas": 12, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}
 FAULT_SECONDS: Final = 8.0
-
-
 _ROOT: Final = Path(__file__).parents[2]
+
+
+class Need(NamedTuple):
+    """Replicas that a constant load calls for."""
+
+    least: int
+    most: int
+
+
+STEADY_RATE, STEADY_REPLICAS = 200.0, 4
+STEADY_NEED: Final = Need(3, STEADY_REPLICAS)
+"""Three pods hold the objective at this load, and four are asked for until that is learned."""
 
 
 class When(StrEnum):
@@ -33,12 +41,18 @@ class When(StrEnum):
     """No run is there; a follower has what it needs."""
     PENDING = "Pending"
     """The runs were made and not looked at."""
+    AWAITING_APPROVAL = "AwaitingApproval"
+    """The runs show their plans to a person."""
     APPLYING = "Applying"
-    """The changes are on record, and the request that writes them does not arrive."""
+    """The changes are on record, and the requests that write them stand at the gate."""
     SETTLING = "Settling"
     VALIDATING = "Validating"
     UNDOING = "Undoing"
-    """The bad change failed, and the request that undoes it does not arrive."""
+    """The bad change failed, and the request that undoes it stands at the gate."""
+
+
+UNAPPROVED: Final = tuple(when for when in When if when is not When.AWAITING_APPROVAL)
+"""All but the one that only mode Approve has."""
 
 
 @dataclass(slots=True)
@@ -55,16 +69,23 @@ class Scene:
     others: list[Operator] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     """Names of the runs that were made."""
+    needs: dict[str, Need] = field(default_factory=lambda: {STEADY: STEADY_NEED})
+    """What each follower's load calls for."""
+    held: list[Hold] = field(default_factory=list)
+    """Requests that stand at the gate until the fault has begun."""
 
-    async def open(self) -> None:
-        """Services, policies and an operator that has learned enough to act."""
+    async def open(self, mode: str = "Auto") -> None:
+        """Services, policies and an operator that has learned enough to act; ``mode`` of the runs' policies."""
         steady = service(STEADY, rate=STEADY_RATE, replicas=STEADY_REPLICAS, namespace=self.stage.namespace)
-        self.simulation = await play(
-            self.stage, *(service(name, namespace=self.stage.namespace) for name in RUNS), steady
-        )
-        await self.stage.apply(*(policy(name) for name in RUNS), policy(STEADY, horizontal=FOLLOWING))
+        played = (*map(self.player, RUNS), steady)
+        self.simulation = await play(self.stage, *played)
+        await self.stage.apply(*(policy(name, mode=mode) for name in RUNS), policy(STEADY, horizontal=FOLLOWING))
         self.operator = self.start()
         await learned(self.stage, *RUNS, STEADY)
+
+    def player(self, name: str) -> SimulatedService:
+        """The service that a run changes."""
+        return service(name, namespace=self.stage.namespace)
 
     def start(self) -> Operator:
         """An operator."""
@@ -75,7 +96,7 @@ class Scene:
         )
 
     async def reach(self, when: When) -> None:
-        """Bring the runs to where the fault shall begin; what is held at the gate is let go of afterwards."""
+        """Bring the runs to where the fault shall begin."""
         if when is When.FOLLOWING:
             return
         holds: list[Hold] = []
@@ -88,7 +109,7 @@ class Scene:
         if when is When.PENDING:
             return
         self.operator.resume()
-        if when in (When.SETTLING, When.VALIDATING):
+        if when in (When.AWAITING_APPROVAL, When.SETTLING, When.VALIDATING):
             for name in RUNS:
                 await self.stage.in_phase(name, [when.value])
         elif when is When.UNDOING:
@@ -96,21 +117,33 @@ class Scene:
             holds = [self.api.hold(scale_of(BAD))]
         for hold in holds:
             await hold.caught()
-        self._held = holds
-
-    _held: list[Hold] = field(default_factory=list)
+        self.held = holds
 
     async def suffer(
-        self, begin: Callable[[], Awaitable[None]], end: Callable[[], Awaitable[None]], *, still: bool = False
+        self,
+        begin: Callable[[], Awaitable[None]],
+        end: Callable[[], Awaitable[None]],
+        *,
+        still: bool = False,
+        until: Callable[[], bool] = lambda: True,
     ) -> None:
-        """The fault, from where the runs are now; ``still``: the operator stands still as long as it lasts."""
+        """The fault, from where the runs are now, and for eight seconds from when ``until`` says.
+
+        ``still``: the operator stands still as long as it lasts. What stands at the gate never arrives, or meets with
+        the harm that the gate does by now.
+        """
         await begin()
-        if not still:
+        if still:
+            await asyncio.sleep(FAULT_SECONDS)
+        else:
             self.operator.resume()
-        await asyncio.sleep(FAULT_SECONDS if still else 0.0)
-        for hold in self._held:
-            hold.drop()
-        self._held = []
+        for hold in self.held:
+            if self.api.harm is not None:
+                hold.release()
+            else:
+                hold.drop()
+        self.held = []
+        await self.stage.until(until, "what the fault is for")
         await asyncio.sleep(0.0 if still else FAULT_SECONDS)
         await end()
 

@@ -31,6 +31,11 @@ class Request:
     body: bytes
 
     @property
+    def watches(self) -> bool:
+        """Whether it asks to be told of changes from now on."""
+        return "watch=true" in self.query.lower()
+
+    @property
     def writes_workload(self) -> bool:
         """Whether it is a write of a Deployment or StatefulSet, its scale included."""
         return self.method != "GET" and "/apis/apps/v1/" in self.path
@@ -63,8 +68,12 @@ class Hold:
 
     async def let_go(self) -> int:
         """Pass the request on now; the status that the server answered with, whether or not anybody still listens."""
-        self._fate.set_result(True)
+        self.release()
         return await asyncio.wait_for(self._done, 60.0)
+
+    def release(self) -> None:
+        """Pass the request on now, whatever becomes of it."""
+        self._fate.set_result(True)
 
     async def settle(self, done: bool) -> None:
         """Pass it on, or let it never arrive."""
@@ -111,8 +120,8 @@ class Gate:
         for hold in self._holds:
             if not hold._fate.done():
                 hold.drop()
+        await self._runner.cleanup()  # who still waits here asks with the session
         await self._session.close()
-        await self._runner.cleanup()
 
     def hold(self, matches: Callable[[Request], bool], *, answers: bool = False) -> Hold:
         """Stop the first request from now on that matches, or the answer to it."""
@@ -143,7 +152,7 @@ class Gate:
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         seen = Request(request.method, request.path, request.query_string, body)
-        if "watch=true" not in seen.query.lower():
+        if not seen.watches:
             self.seen.append(seen)
         for matches, status, text in self._answers:
             if matches(seen):
