@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.analytics.quality import DataProblem, Quality, assess
+from trimtab.analytics.quality import DataProblem, Quality, assess, plausible
 from trimtab.domain.series import FloatArray, Series, empty
 
 HOUR = np.full(61, 5.0)
@@ -159,3 +159,18 @@ def test_anything_is_judged_and_ok_means_fresh_and_finite(values: list[float], n
         assert newest is not None
         assert now - newest[0] <= limit
         assert newest[1] >= 0
+
+
+@pytest.mark.parametrize("times", [1, 2, 20])
+def test_what_cannot_be_is_absurd_however_often_it_is_seen(times: int) -> None:
+    values = np.concatenate([HOUR, np.full(times, 1e12)])
+    quality = judged(values)
+    assert quality.problem is DataProblem.ABSURD
+    assert quality.message == "A recent value is 1e+12 requests/s; it cannot be above 1e+09."
+    assert plausible(Series(0.0, 60.0, values)).present == len(HOUR)
+
+
+def test_a_batch_that_comes_after_hours_without_load_can_be() -> None:
+    """In bytes, and each night."""
+    day = np.concatenate([np.zeros(600), np.full(60, 5e9)])
+    assert judged(np.concatenate([day, day])).problem is None

@@ -13,6 +13,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_duration
 
 LARGEST_MAGNITUDE = 1e15
+BELIEVABLE_FACTOR, BELIEVABLE_FLOOR = 1e6, 1e9
 JUMP_FACTOR = 1000.0
 JUMP_HISTORY = 10
 JUMP_FLOOR = 1.0
@@ -68,8 +69,9 @@ def assess(
     ``max_age_seconds`` is a source that answers without a number. An infinity never is a measurement. Bounds and
     magnitude are asked of every sample younger than ``max_age_seconds``. A jump is absurd when the newest sample is
     above 1,000 times all before it (and above 1,000 in the unit, so that an idle service may wake up) and has not been
-    seen twice: a real surge of that size passes with its second sample. Comparisons are written so that a NaN
-    anywhere, also in ``now`` or a limit, is a problem.
+    seen twice: a real surge of that size passes with its second sample. What is above a million times the median of
+    what was seen (and above 1e9 in the unit) is absurd however often it is seen. Comparisons are written so that a
+    NaN anywhere, also in ``now`` or a limit, is a problem.
 
     >>> assess(Series(0.0, 60.0, np.full(61, 5.0)), 3620.0, max_age_seconds=300.0, min_history_seconds=3600.0).ok
     True
@@ -100,7 +102,9 @@ def assess(
 
 
 def plausible(series: Series, lower_bound: float | None = 0.0) -> Series:
-    """``series`` with NaN for values that cannot be: infinite, of absurd size or below the bound.
+    """``series`` with NaN for values that cannot be: infinite, below the bound, or of absurd size.
+
+    Where there is a bound, a size is absurd beside the others too.
 
     `assess` says no for as long as such a value is recent; what is learned from the history must never see it.
 
@@ -109,8 +113,15 @@ def plausible(series: Series, lower_bound: float | None = 0.0) -> Series:
     """
     wrong = np.abs(series.values) > LARGEST_MAGNITUDE
     if lower_bound is not None:
-        wrong |= series.values < lower_bound
+        wrong |= (series.values < lower_bound) | (series.values > _believable(series))
     return replace(series, values=np.where(wrong, np.nan, series.values)) if wrong.any() else series
+
+
+def _believable(series: Series) -> float:
+    """The largest value that can be, by the median without zeros: half of it would have to be wrong to move that."""
+    busy = series.values[np.isfinite(series.values) & (series.values > 0.0)]
+    median = float(np.median(busy)) if busy.size else 0.0
+    return min(max(BELIEVABLE_FACTOR * median, BELIEVABLE_FLOOR), LARGEST_MAGNITUDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +171,7 @@ def _absurd(series: Series, recent: FloatArray, limits: _Limits) -> Iterator[str
     unit = f" {series.unit}" if series.unit else ""
     if limits.lower_bound is not None and not smallest >= limits.lower_bound:
         yield f"A recent value is {smallest:.4g}{unit}; it cannot be below {limits.lower_bound:.4g}."
-    upper = LARGEST_MAGNITUDE if limits.upper_bound is None else limits.upper_bound
+    upper = _believable(series) if limits.upper_bound is None else limits.upper_bound
     if not largest <= upper:
         yield f"A recent value is {largest:.4g}{unit}; it cannot be above {upper:.4g}."
     if not smallest >= -LARGEST_MAGNITUDE:
