@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from demo.stage import Stage
 from tests.operator.acting import (
+    BAD_REPLICAS,
     CPU,
     GOOD_CPU,
     GOOD_REPLICAS,
@@ -20,6 +23,7 @@ from tests.operator.acting import (
     policy,
     replicas,
     resources,
+    rounds,
     service,
     to_cpu,
     to_replicas,
@@ -99,7 +103,7 @@ async def test_a_deploy_between_record_and_write_ends_the_run(
     stage: Stage, gate: Gate, gate_kubeconfig: Path, arrives: bool
 ) -> None:
     """A write that was on its way when the deploy came is undone; one that never arrived is not made any more."""
-    cases = [case for case in CASES if case.name in ("client", "image", "restart")]
+    cases = [case for case in CASES if case.name != "same"]  # where nothing of ours is different, nothing is tried
     services = {case.name: service(case.name, namespace=stage.namespace) for case in cases}
     await first_version(stage, *services.values())
     await play(stage, *services.values(), deploy=False)
@@ -121,6 +125,64 @@ async def test_a_deploy_between_record_and_write_ends_the_run(
     await asyncio.gather(*map(deploy, cases))
     for case in cases:
         await ended_by_deploy(stage, case, await stage.settled(case.name))
+
+
+async def test_a_deploy_while_a_plan_waits_for_a_person(stage: Stage, audit: Audit) -> None:
+    """The plan is made anew for what runs now, and the yes to the old one changes nothing."""
+    services = {case.name: service(case.name, namespace=stage.namespace) for case in CASES}
+    await first_version(stage, *services.values())
+    await play(stage, *services.values(), deploy=False)
+    await stage.apply(*(policy(name, mode="Approve") for name in services))
+    stage.operator()
+    await learned(stage, *services)
+    for case in CASES:
+        await stage.create_run(case.name, case.name, changes=case.changes)
+        old = (await stage.in_phase(case.name, ["AwaitingApproval"]))["status"]["plan"]["hash"]
+        await case.deed(stage, services[case.name])
+        if case.name == "restart":
+            continue  # the same version runs: the plan is still good
+        if await stage.until(partial(planned_anew, stage, case.name, old), f"{case.name} planned anew") == "Waits":
+            approval = {"spec": {"approval": {"planHash": old, "by": "somebody"}}}
+            await stage.kubectl("patch", "optimizationrun", case.name, "--type=merge", "-p", json.dumps(approval))
+    await rounds(stage, 2)
+    for case in CASES:
+        run = await stage.run(case.name)
+        assert run["status"]["phase"] in ("AwaitingApproval", "Superseded"), run["status"]
+        assert "applied" not in run["status"]
+    assert audit.done() == {}
+
+
+async def test_a_deploy_during_the_undo(stage: Stage, gate: Gate, gate_kubeconfig: Path) -> None:
+    """The undo is on its way when somebody deploys: what the deploy says stands, and what is ours is still undone."""
+    cases = [case for case in CASES if case.name in ("client", "server", "helm", "image", "restart")]
+    services = {case.name: service(case.name, namespace=stage.namespace) for case in cases}
+    await first_version(stage, *services.values())
+    await play(stage, *services.values(), deploy=False)
+    await stage.apply(*(policy(name) for name in services))
+    stage.operator(kubeconfig=gate_kubeconfig)
+    await learned(stage, *services)
+
+    async def deploy(case: Case) -> None:
+        await stage.create_run(case.name, case.name, changes=to_replicas(BAD_REPLICAS))
+        await stage.in_phase(case.name, ["Validating"])
+        hold = gate.hold(lambda request: writes(request, case.name))
+        await hold.caught()
+        await case.deed(stage, services[case.name])
+        await hold.let_go()
+
+    await asyncio.gather(*map(deploy, cases))
+    for case in cases:
+        status = (await stage.settled(case.name))["status"]
+        assert status["phase"] in ("RolledBack", "Superseded"), (case.name, status)
+        assert await replicas(stage, case.name) == case.replicas, (case.name, status)
+
+
+async def planned_anew(stage: Stage, name: str, old: str) -> str | None:
+    """What became of a run that waited with a plan: it waits with another one, or is no longer called for."""
+    status = (await stage.run(name))["status"]
+    if status["phase"] == "Superseded":
+        return "Ended"
+    return "Waits" if status["plan"]["hash"] != old else None
 
 
 def writes(request: Request, name: str) -> bool:
