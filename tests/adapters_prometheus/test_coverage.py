@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
+import yaml
 
 from cluster.prometheus import Prometheus
 from tests.adapters_prometheus.prom_support import (
@@ -30,6 +32,8 @@ from trimtab.adapters.signals_results import FetchResult
 from trimtab.domain.choices import TargetKind
 
 cluster = pytest.mark.cluster
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 END = math.floor(time.time() / 60) * 60 - 3600.0
 START = END - 3600.0
@@ -229,3 +233,12 @@ def test_selectors_of_pods(query: str, expected: list[tuple[str, tuple[str, ...]
 )
 def test_what_does_not_tell_which_pods_it_reads_is_unknown(query: str) -> None:
     assert pod_selectors(query, DEPLOYMENT, "shop") is None
+
+
+@pytest.mark.parametrize("name", ["web-service-auto.yaml", "database-approve.yaml"])
+def test_the_shipped_examples_count_the_pods_they_speak_for(name: str) -> None:
+    """Of the others, one has no query of its own, and one reads a queue, which no pod shows."""
+    body = yaml.safe_load((EXAMPLES / name).read_text())["spec"]
+    kind = TargetKind(body["targetRef"]["kind"])
+    queries = [one["query"] for one in (*body["objectives"], *body.get("metrics", {}).values())]
+    assert all(pod_selectors(query, kind, "shop") for query in queries)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 import yaml
@@ -162,3 +164,19 @@ def autoscaler(name: str) -> JsonObject:
 async def turns(stage: Stage, name: str) -> set[str]:
     """The Events that say that a conflict began or ended."""
     return {event["reason"] for event in await stage.events(name)} & {"Conflicted", "ConflictEnded"}
+
+
+async def test_an_older_policy_that_changes_nothing_is_in_nobody_s_way(stage: Stage) -> None:
+    """One that only recommends, and one that cannot be used."""
+    faulty = [{"name": "p99", "query": "up[", "max": 1}]
+    older: dict[str, JsonObject] = {"recommends": {"mode": "Recommend"}, "invalid": {"objectives": faulty}}
+    await play(stage, *(service(name, rate=SPARE_RATE, namespace=stage.namespace) for name in older))
+    specs: dict[str, Any] = {n: {"target": n, "horizontal": FOLLOWING} | spec for n, spec in older.items()}
+    await stage.apply(*(policy(f"older-{name}", **spec) for name, spec in specs.items()))
+    stage.operator()
+    await stage.told("older-invalid", "Ready", "False", "InvalidSpec")
+    await asyncio.sleep(1.1)  # a creation's time has whole seconds
+    await stage.apply(*(policy(f"younger-{name}", target=name, horizontal=FOLLOWING) for name in older))
+    for name in older:
+        await counted(stage, name, WELL_REPLICAS)
+        await stage.told(f"younger-{name}", "Conflicted", "False", "NoConflict")

@@ -25,11 +25,11 @@ async def pods_of(stage: Stage, name: str) -> list[str]:
     return sorted(pod["metadata"]["name"] for pod in found if pod["metadata"]["name"].startswith(f"{name}-"))
 
 
-async def hide(simulation: Simulation, namespace: str, pods: list[str]) -> None:
-    """No exporter shows the usage of these pods any more."""
+async def hide(simulation: Simulation, namespace: str, pods: list[str], metrics: tuple[str, ...] = USAGE) -> None:
+    """No exporter shows these metrics of some pods any more; of their usage, if nothing else is said."""
     labels = ({"namespace": namespace, "pod": pod} for pod in pods)
     await simulation.faults(
-        {"faults": [{"kind": "empty", "metric": metric, "labels": one} for one in labels for metric in USAGE]}
+        {"faults": [{"kind": "empty", "metric": metric, "labels": one} for one in labels for metric in metrics]}
     )
 
 
@@ -69,6 +69,51 @@ async def test_half_of_the_pods_unseen_removes_nothing(stage: Stage, audit: Audi
         await stage.told(name, "DataAvailable", "True")
 
 
+READINESS, OWNERS = "kube_pod_status_ready", "kube_pod_owner"
+SHARDS = {"shard": (READINESS, OWNERS), "owner": (OWNERS,), "ready": (READINESS,)}
+
+
+async def test_half_of_what_is_told_of_the_pods_removes_nothing(stage: Stage, audit: Audit) -> None:
+    """As when one of two shards of kube-state-metrics is down: the workload is told of whole, and half of its pods."""
+    services = (service(name, rate=300.0, replicas=REPLICAS, namespace=stage.namespace) for name in SHARDS)
+    simulation = await play(stage, *services)
+    await stage.apply(*(_policy(name) for name in SHARDS))
+    stage.operator()
+    await learned(stage, *SHARDS)
+    assert {name: await replicas(stage, name) for name in SHARDS} == dict.fromkeys(SHARDS, REPLICAS)
+    faults = [
+        {"kind": "empty", "metric": metric, "labels": {"namespace": stage.namespace, "pod": pod}}
+        for name, metrics in SHARDS.items()
+        for pod in (await pods_of(stage, name))[:3]
+        for metric in metrics
+    ]
+    await simulation.faults({"faults": faults})
+    for name in SHARDS:
+        told = await stage.told(name, "DataAvailable", "False", "PodsMissing")
+        assert "3 of 6 ready pods are not told of by kube-state-metrics" in told["message"]
+    await rounds(stage, 15)
+    assert {name: await replicas(stage, name) for name in SHARDS} == dict.fromkeys(SHARDS, REPLICAS)
+    assert audit.writes() == []
+    await simulation.mend()
+    for name in SHARDS:
+        await stage.told(name, "DataAvailable", "True")
+
+
+async def test_what_is_seen_may_ask_for_more(stage: Stage) -> None:
+    """One pod of six is not seen, and the load of the other five alone needs more than six."""
+    simulation = await play(stage, service(rate=540.0, replicas=REPLICAS, namespace=stage.namespace))
+    bounds = BOUNDS | {"minReplicas": REPLICAS}
+    await stage.apply(_policy("web", mode="Recommend", horizontal=bounds))
+    stage.operator()
+    await learned(stage, "web")
+    await hide(simulation, stage.namespace, (await pods_of(stage, "web"))[:1])
+    told = await stage.told("web", "DataAvailable", "False", "PodsMissing")
+    assert "1 of 6 pods have no samples of cpu" in told["message"]
+    await rounds(stage, 3)  # more than the window of the rate
+    await stage.apply(_policy("web", horizontal=bounds))
+    await stage.until(lambda: _more(stage, "web", REPLICAS), "more replicas")
+
+
 async def test_a_trial_does_not_pass_on_a_part_of_the_pods(stage: Stage, audit: Audit) -> None:
     """The change is good, and half of the pods that prove it are not seen."""
     simulation = await play(stage, service(namespace=stage.namespace))
@@ -81,6 +126,10 @@ async def test_a_trial_does_not_pass_on_a_part_of_the_pods(stage: Stage, audit: 
     run = await stage.settled("good")
     assert (run["status"]["phase"], verdict(run)) == ("RolledBack", "Inconclusive")
     assert {one["result"] for one in run["status"]["measurements"][1:]} == {"Error"}
+
+
+async def _more(stage: Stage, name: str, count: int) -> bool:
+    return await replicas(stage, name) > count
 
 
 async def _has(stage: Stage, name: str, count: int) -> bool | None:

@@ -24,7 +24,7 @@ PODS: Final = "pods"
 """Name of the count of the default signals; ``pods/`` and the name of a signal is that of a user's own query."""
 PART: Final = "part"
 """Label that tells what a series of a count is."""
-READY, SEEN, UIDS, TOLD, POD_TOLD = "ready", "seen", "uids", "told", "podTold"
+READY, READY_NOW, SEEN, UIDS, TOLD, POD_TOLD = "ready", "readyNow", "seen", "uids", "told", "podTold"
 DEFAULTS: Final = ("cpu", "memory")
 """Signals that the count of the default signals is of; the parts that count their pods are called after them."""
 _KEPT_LABELS: Final = frozenset({"namespace", "container", "job", "cluster", "__name__"})
@@ -76,7 +76,8 @@ class PodsSource:
             fresh_one = _fresh(f"{usage[signal]}{scope.selector(*CONTAINERS, scope.pods())}", self.window_seconds / 2)
             parts.append(labelled(fresh_one, PART, signal))
         counted = by_workload("count", f"(({' or '.join(parts)}) and on (pod) {ready})", scope, PART)
-        return f"{counted} or {_told(scope)}"
+        now = by_workload("count", labelled(_ready_now(scope), PART, READY_NOW), scope, PART)
+        return f"{counted} or {now} or {_told(scope)}"
 
 
 def _ready_now(scope: Workloads) -> str:

@@ -12,9 +12,9 @@ from trimtab.adapters.clusters import is_suspect
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, RangeAnswer, RangeSeries
 from trimtab.adapters.signals import BulkQuery, Consumer
 from trimtab.adapters.signals_kube import Signal
-from trimtab.adapters.signals_pods import DEFAULTS, PODS, READY, SEEN
+from trimtab.adapters.signals_pods import DEFAULTS, PODS, READY, READY_NOW, SEEN
 from trimtab.adapters.signals_requests import SignalRequest, count_name, objective_name
-from trimtab.domain.history import Coverage, WorkloadHistory
+from trimtab.domain.history import LISTED_PODS, Coverage, WorkloadHistory
 from trimtab.domain.series import FloatArray, Series, empty
 from trimtab.domain.status_types import format_time
 
@@ -147,7 +147,7 @@ def _result(request: SignalRequest, read: dict[str, Readings]) -> FetchResult:
         throttled=series_of(Signal.THROTTLED),
         objectives={o.name: single(objective_name(o.name)) for o in request.spec.objectives},
         startup_seconds=None if newest is None else newest[1],
-        coverage=_coverage(request, series_of, failures),
+        coverage=_coverage(request, series_of, failures) | _listed(request, series_of, single(Signal.REPLICAS)),
     )
     # Where nothing at all is answered there is nothing that could be added up wrongly.
     is_unknown = PODS in failures and any(not isinstance(reading, QueryFailed) for reading in read.values())
@@ -178,6 +178,17 @@ def _coverage(
                 continue  # what counts events has no series before the first one: it is not known whom it speaks for
             found[query.name] = replace(ready, values=np.zeros(len(ready))) if seen is None else seen
     return {name: Coverage(ready, _counted(seen, ready), request.window_seconds) for name, seen in found.items()}
+
+
+def _listed(
+    request: SignalRequest, series_of: Callable[[str], dict[str, Series]], replicas: Series
+) -> dict[str, Coverage]:
+    """How many of the ready replicas are told of as pods: fewer where one of several kube-state-metrics is down."""
+    now = series_of(PODS).get(READY_NOW)
+    if now is None:
+        return {}
+    ready = replace(now, values=np.array([replicas.at(float(time)) for time in now.times]))
+    return {LISTED_PODS: Coverage(ready, _counted(now, ready), request.window_seconds)}
 
 
 def _counted(seen: Series, ready: Series) -> Series:

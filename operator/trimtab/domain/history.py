@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from trimtab.domain.series import Series, empty
+
+LISTED_PODS: Final = "pods"
+"""Name of the coverage of the ready replicas by pods that are told of one by one, on which all other counts rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +16,7 @@ class Coverage:
     """How many pods a signal speaks for, on the history's grid; NaN where it was not counted."""
 
     ready: Series
-    """Pods that have been ready for two windows."""
+    """Pods that have been ready for two windows; for `LISTED_PODS` the workload's ready replicas."""
     seen: Series
     """Those of them that have samples of the signal."""
     window_seconds: float

@@ -12,7 +12,7 @@ import numpy as np
 from trimtab.analytics.quality import DataProblem, Quality, plausible
 from trimtab.analytics.quality import assess as assess_quality
 from trimtab.domain.choices import OnNoTraffic
-from trimtab.domain.history import Coverage, WorkloadHistory
+from trimtab.domain.history import LISTED_PODS, Coverage, WorkloadHistory
 from trimtab.domain.objectives import Objective
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import FloatArray, Series
@@ -30,6 +30,7 @@ _BY_CONTAINER: Final[Mapping[str, Callable[[WorkloadHistory], Mapping[str, Serie
 COUNTED_BEFORE: Final = 12
 """Windows up to a time within which pods must have been counted once for it to matter that they are not again: what is
 said of a time must not depend on how much is known from before or after it."""
+NOT_LISTED: Final = "ready pods are not told of by kube-state-metrics"
 _PROFILE_POINTS: Final = 40
 _NO_TRAFFIC_SHARE: Final = 1e-3
 _BELIEVABLE: Final = 1e6
@@ -114,8 +115,9 @@ def pods_missing(history: WorkloadHistory, failures: Mapping[str, str], now: flo
         if name in _BY_CONTAINER and not any(one.present for one in _BY_CONTAINER[name](history).values()):
             continue  # nothing was ever read of it: no exporter shows it
         if (missing := coverage.missing(now)) is not None:
-            told.append(f"{missing[0]} of {missing[1]} pods have no samples of {name}")
-        elif _not_counted_again(coverage, history.replicas, now):
+            what = NOT_LISTED if name == LISTED_PODS else f"pods have no samples of {name}"
+            told.append(f"{missing[0]} of {missing[1]} {what}")
+        elif name != LISTED_PODS and _not_counted_again(coverage, history.replicas, now):
             told.append(f"after a gap in the metrics, it is not known yet how many pods have samples of {name}")
     unread = next((why for name, why in failures.items() if name.split("/")[0] == "pods"), "")
     if unread and not told:
