@@ -65,10 +65,21 @@ def kube_history(start: float) -> Iterator[Sample]:
         yield from _usage(start, "container_cpu_usage_seconds_total", scraper)
     for scraper in ("a", "b"):
         yield from _usage(start, "container_memory_working_set_bytes", scraper)
+    for name, pace in (("container_cpu_cfs_periods_total", 10.0), ("container_cpu_cfs_throttled_periods_total", 2.0)):
+        yield from _periods(start, name, pace)
     for metric in (_owners, _replica_sets, _ready_replicas, _amounts, _ready, _created, _ready_times):
         for scraper in ("a", "b"):
             for name, labels, points in metric(start):
                 yield name, {**labels, "instance": f"kube-state-metrics-{scraper}"}, points
+
+
+def _periods(start: float, metric: str, pace: float) -> Iterator[Sample]:
+    """Bandwidth periods of pods with a limit; the proxies want no CPU, so that theirs stand still."""
+    for pod in PODS:
+        for container in pod.cores if pod.limit is not None else ():
+            labels = {"namespace": pod.namespace, "pod": pod.name, "container": container, "image": "registry/image"}
+            passed = constant(100.0) if container == "proxy" else linear(pace)
+            yield metric, labels, every(start + pod.first, start + pod.last, SCRAPE, passed)
 
 
 def _usage(start: float, metric: str, scraper: str) -> Iterator[Sample]:

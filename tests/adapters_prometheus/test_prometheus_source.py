@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,20 @@ async def test_default_signals_of_workloads_that_could_be_mixed_up(source: Prome
     assert read["db"].history.cpu_cores["postgres"].at(late) == pytest.approx(1.5)
     assert web.load.start == START + 600
     assert web.load.end == END
+
+
+async def test_throttling_is_known_of_containers_with_a_limit_also_while_they_want_no_cpu(
+    source: PrometheusSource,
+) -> None:
+    requests = [
+        replace(request(kind, spec("web", kind), START + 600, END), throttling=True)
+        for kind in ("Deployment", "StatefulSet")
+    ]
+    read = await source.fetch_round(requests)
+    shares = {name: one.at(END) for name, one in read["Deployment"].history.throttled.items()}
+    assert shares == pytest.approx({"app": 0.2, "proxy": 0.0})
+    assert read["StatefulSet"].history.throttled == {}, "no limit"
+    assert read["StatefulSet"].failures["throttled"].kind is FailureKind.NO_DATA
 
 
 async def test_pods_are_found_by_regex_in_a_query_of_the_users(source: PrometheusSource) -> None:

@@ -157,14 +157,15 @@ def _cpu(scope: Workloads, window: str) -> str:
 
 
 def _throttled(scope: Workloads, window: str) -> str:
-    """Only containers with a CPU limit have bandwidth periods."""
+    """Only containers with a CPU limit have bandwidth periods; one that wants no CPU has none for a while."""
     matchers = scope.selector(CONTAINERS[0], scope.pods())
 
     def periods(kind: str) -> str:
         counted = f"rate(container_cpu_cfs_{kind}_total{matchers}[{window}])"
         return by_workload("sum", f"max by (pod, container) ({counted})", scope, "container")
 
-    return f"{periods('throttled_periods')} / ({periods('periods')} > 0)"
+    all_of_them = periods("periods")
+    return f"{periods('throttled_periods')} / ({all_of_them} > 0) or ({all_of_them} == 0)"
 
 
 def _memory(scope: Workloads, _window: str) -> str:
