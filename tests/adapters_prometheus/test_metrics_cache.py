@@ -209,3 +209,12 @@ def test_throttling_is_read_from_the_beginning_and_forgotten_after_the_trial() -
     )
     assert cache.absorb(request, seen).throttled["app"].at(request.until) == pytest.approx(0.3)
     assert fetch(cache, NOW + 120).throttled == {}
+
+
+def test_the_history_tells_up_to_when_each_signal_was_read() -> None:
+    cache = MetricsCache()
+    fetch(cache)
+    request = cache.request("uid", "shop", POLICY, NOW + 60, 300.0, throttling=True)
+    read_to = cache.absorb(request, answer(request, cpu=DOWN, memory=NOTHING, throttled=DOWN)).read_to
+    assert (read_to["load"], read_to["cpu"], read_to["memory"]) == (GRID + 60, GRID, GRID + 60)
+    assert "throttled" not in read_to

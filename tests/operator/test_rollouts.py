@@ -12,7 +12,6 @@ from tests.operator.acting import (
     CPU,
     GOOD_CPU,
     GOOD_REPLICAS,
-    P99,
     REPLICAS,
     learned,
     own_run,
@@ -258,21 +257,6 @@ async def test_restarted_between_completion_and_first_sample_it_measures_at_the_
     times = [first + index * step for index in range(recorded["measurements"])]
     assert [parse_time(one["at"]) for one in run["status"]["measurements"]] == times
     assert phases(run) == ["Applying", "Settling", "Validating", "Succeeded"]
-
-
-async def test_throttling_fails_a_trial_whose_objective_holds(stage: Stage) -> None:
-    """A pod of 300m wants more than its share in two of five periods: its 25 requests/s of 10 ms each come unevenly."""
-    await play(stage, service(namespace=stage.namespace, cliff=None))
-    slow = {"name": "latency-p99", "query": P99, "targetLabel": "service", "max": "20"}
-    await stage.apply(policy(objectives=[slow], validation={"duration": "60s"}))
-    stage.operator()
-    await learned(stage, "web")
-    await stage.create_run("try", "web", changes=to_cpu("300m"))
-    run = await stage.settled("try")
-    assert (run["status"]["phase"], verdict(run)) == ("RolledBack", "Fail")
-    assert why(run).startswith("guard cpuThrottling: container app was throttled in up to ")
-    assert "more than 25% in 3 measurements; before the change it was 0%" in why(run)
-    assert (await resources(stage))["limits"]["cpu"] == CPU
 
 
 async def test_no_traffic_is_no_proof_where_the_forecast_expects_some(stage: Stage) -> None:

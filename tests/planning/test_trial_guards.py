@@ -105,6 +105,12 @@ def test_restarts(given_facts: TrialFacts, said: str) -> None:
 NAN = math.nan
 
 
+def throttled(before: list[float], after: list[float], *, loaded: int | None = None, read: bool = True) -> Throttled:
+    """Throttling of the container on trial, with the load in the first ``loaded`` samples, by default in all."""
+    with_load = np.arange(len(after)) < (len(after) if loaded is None else loaded)
+    return Throttled("app", np.array(before), np.array(after), with_load, read)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
@@ -116,12 +122,15 @@ NAN = math.nan
         pytest.param([0.2, 0.2], [0.41, 0.41, 0.41], "more than 40%", id="twice as much"),
         pytest.param([NAN, NAN], [0.3, 0.3, 0.3], "before the change it was 0%", id="no limit before"),
         pytest.param([0.1], [NAN, NAN, NAN], "", id="not there yet"),
-        pytest.param([0.1], [NAN, NAN, NAN, NAN], "no container_cpu_cfs_periods_total of container app", id="vanished"),
-        pytest.param([NAN], [NAN, NAN, NAN, NAN], "", id="never seen"),
+        pytest.param([0.1], [NAN, NAN, NAN, NAN], "of container app in only 0 of 4 measurements", id="vanished"),
+        pytest.param([0.1], [0.9, NAN, NAN, NAN], "in only 1 of 4 measurements", id="known in less than half"),
+        pytest.param([NAN], [0.9, NAN, NAN, NAN], "in only 1 of 4 measurements", id="less than half, none before"),
+        pytest.param([0.1], [0.9, 0.1, NAN, NAN], "", id="known in half"),
+        pytest.param([NAN], [NAN, NAN, NAN, NAN], "", id="never measured"),
     ],
 )
 def test_throttling(before: list[float], after: list[float], said: str) -> None:
-    why = failed_guard(facts(throttled=(Throttled("app", np.array(before), np.array(after)),)))
+    why = failed_guard(facts(throttled=(throttled(before, after),)))
     assert (said in why) if said else why == ""
     assert not said or why.startswith("guard cpuThrottling: ")
 
@@ -133,7 +142,24 @@ def test_a_guard_that_trips_fails_the_trial() -> None:
     assert failed_guard(facts(), [("odd", trips)]) == "guard odd: could not be answered: KeyError: 'status'"
 
 
-def test_throttling_is_unknown_only_where_nothing_was_ever_seen() -> None:
-    unknown = Throttled("app", np.array([NAN]), np.array([NAN]))
-    assert unknown.unknown
-    assert not replace(unknown, before=np.array([0.1])).unknown
+def test_a_trial_of_few_samples_fails_where_all_are_throttled() -> None:
+    given = facts(applied=COMPLETE.model_copy(update={"measurements": 2}), throttled=(throttled([0.0], [0.9, 0.9]),))
+    assert "more than 25% in 2 measurements" in failed_guard(given)
+
+
+def test_an_unread_answer_is_not_one_that_nothing_exports() -> None:
+    """What was refused all the time could have been anything."""
+    unread = throttled([NAN], [NAN] * 4, read=False)
+    assert (unread.never_measured, unread.unanswered, unread.lost) == (False, True, True)
+    assert failed_guard(facts(throttled=(unread,))).startswith("guard cpuThrottling: could not be answered: ")
+    absent = replace(unread, read=True)
+    assert (absent.never_measured, absent.unanswered, absent.lost) == (True, False, False)
+    assert not replace(absent, before=np.array([0.1])).never_measured
+
+
+@pytest.mark.parametrize(("loaded", "lost"), [(0, False), (1, False), (2, False), (3, True), (4, True)])
+def test_samples_without_the_load_too_fail_no_trial_but_prove_nothing(loaded: int, lost: bool) -> None:
+    """One of four has throttling: nothing was read in the others, as in an outage, or all was read but throttling."""
+    seen = throttled([0.1], [0.1, NAN, NAN, NAN], loaded=loaded)
+    assert (seen.lost, seen.unanswered) == (lost, True)
+    assert bool(failed_guard(facts(throttled=(seen,)))) is lost

@@ -379,7 +379,21 @@ def test_without_objectives_the_verdict_says_that_only_guards_were_asked() -> No
     )
     blind = judged(replace(alone, unanswered=("cpuThrottling",)))
     assert blind.result is INCONCLUSIVE
-    assert "guard cpuThrottling had no data" in blind.message
+    assert "guard cpuThrottling had no data in most of 10 measurements" in blind.message
+    unseen = judged(replace(alone, never_throttled=("app",)))
+    assert unseen.result is INCONCLUSIVE
+    assert "CPU throttling of app was never measured: nothing exports it" in unseen.message
+
+
+def test_objectives_that_hold_prove_nothing_beside_a_guard_that_was_not_answered() -> None:
+    """Where nothing exports what it asks for, the verdict says what was not looked at."""
+    assert judged(QUIET).result is PASS
+    blind = judged(replace(QUIET, unanswered=("cpuThrottling",)))
+    assert blind.result is INCONCLUSIVE
+    assert blind.message.startswith("the objectives hold, but guard cpuThrottling had no data in most of ")
+    unseen = judged(replace(QUIET, never_throttled=("app", "side")))
+    assert unseen.result is PASS
+    assert unseen.message.endswith("; CPU throttling of app, side was never measured: nothing exports it")
 
 
 @pytest.mark.parametrize(("without", "result"), [(5, PASS), (6, INCONCLUSIVE), (10, INCONCLUSIVE)])

@@ -354,4 +354,5 @@ def _history(entry: _Entry, spec: PolicySpec) -> WorkloadHistory:
         objectives={o.name: objectives.get(o.name, empty(entry.step_seconds)) for o in spec.objectives},
         startup_seconds=entry.startup_seconds,
         coverage=dict(entry.coverage),
+        read_to=dict(entry.read_to),
     )

@@ -54,7 +54,7 @@ class SignalRequest:
     counted_since: float | None = None
     """From when on pods are counted; None for what the newest values rest on."""
     throttling: bool = False
-    """Whether CPU throttling is wanted too, as it is while a change of CPU is on trial."""
+    """Whether CPU throttling is wanted too, as some trials need it."""
 
     @property
     def queries(self) -> tuple[SignalQuery, ...]:

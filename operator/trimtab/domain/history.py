@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -63,8 +64,7 @@ class WorkloadHistory:
     memory_bytes: dict[str, Series] = field(default_factory=dict)
     """Memory working set in bytes by container, largest pod."""
     throttled: dict[str, Series] = field(default_factory=dict)
-    """Share of CPU bandwidth periods with throttling by container, 0 to 1; read only while a change of CPU is on
-    trial."""
+    """Share of CPU bandwidth periods with throttling by container, 0 to 1; read only while a trial asks for it."""
     objectives: dict[str, Series] = field(default_factory=dict)
     """Value of each objective by its name."""
     startup_seconds: float | None = None
@@ -72,6 +72,8 @@ class WorkloadHistory:
     coverage: dict[str, Coverage] = field(default_factory=dict)
     """How many pods each signal speaks for, by its name (``cpu``, ``memory``, ``load``, ``objective/p99``), lately and
     as far back as a trial reaches; signals that are not counted by pod are not here."""
+    read_to: Mapping[str, float] = field(default_factory=dict)
+    """Time up to which each signal was read, by its name; one that was never answered is not here."""
 
 
 def without_samples(history: WorkloadHistory) -> WorkloadHistory:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.domain.objects import Workload
 from trimtab.domain.pods import ContainerSeen, PodsSeen
@@ -24,7 +25,9 @@ THROTTLED_SHARE: Final = 0.25
 THROTTLED_TIMES: Final = 2.0
 """It must also be more than so many times that from before the change."""
 THROTTLED_SAMPLES: Final = 3
-"""In so many samples."""
+"""In so many samples, or in all of a trial that has fewer."""
+FEWEST_KNOWN: Final = 0.5
+"""Share of the samples that must have throttling for it to be known."""
 THROTTLING: Final = "cpuThrottling"
 _NODE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of an end that tell of a node that was lost or started again."""
@@ -32,18 +35,34 @@ _NODE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """Share of a changed container's CPU bandwidth periods in which it was throttled, 0 to 1, NaN where unknown."""
+    """Share of a container's CPU bandwidth periods in which it was throttled, 0 to 1, NaN where unknown."""
 
     container: str
     before: FloatArray
     """In the samples before the change, shape (m,)."""
     after: FloatArray
     """At the sample times of the trial that have passed, shape (n,)."""
+    loaded: NDArray[np.bool_]
+    """Whether the load was read at these times, shape (n,)."""
+    read: bool = True
+    """Whether Prometheus has answered for all of these times; what it never tells of then is not exported."""
 
     @property
-    def unknown(self) -> bool:
-        """Whether nothing was ever seen of it."""
-        return not (np.isfinite(self.before).any() or np.isfinite(self.after).any())
+    def never_measured(self) -> bool:
+        """Whether nothing exports it, neither before the change nor since."""
+        return self.read and not (np.isfinite(self.before).any() or np.isfinite(self.after).any())
+
+    @property
+    def lost(self) -> bool:
+        """Whether most samples that have the load are without it, so that the load's absence is no excuse."""
+        known = int((np.isfinite(self.after) & self.loaded).sum())
+        return not self.never_measured and known < FEWEST_KNOWN * int(self.loaded.sum())
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether most samples are without it, for whatever reason."""
+        known = int(np.isfinite(self.after).sum())
+        return not self.never_measured and known < FEWEST_KNOWN * self.after.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +74,7 @@ class TrialFacts:
     workload: Workload
     pods: PodsSeen
     throttled: tuple[Throttled, ...]
-    """Of the changed containers with a CPU limit, where CPU was changed."""
+    """Of the containers with a CPU limit that it is looked for in."""
     patience_seconds: float
     now: float
 
@@ -113,21 +132,24 @@ def _end(container: ContainerSeen) -> str:
 
 
 def _throttling(facts: TrialFacts) -> str:
-    """CPU throttling well above what it was, in several samples; series that vanish with the change fail it too."""
+    """CPU throttling well above what it was, in several samples; not knowing it in most of them fails the trial too."""
     for one in facts.throttled:
         seen = one.before[np.isfinite(one.before)]
         before = float(np.median(seen)) if seen.size else 0.0
         limit = max(THROTTLED_SHARE, THROTTLED_TIMES * before)
         beyond = one.after[np.isfinite(one.after) & (one.after > limit)]
-        if beyond.size >= THROTTLED_SAMPLES:
+        if beyond.size >= min(THROTTLED_SAMPLES, facts.applied.measurements):
             worst = float(beyond.max())
             return (
                 f"container {one.container} was throttled in up to {worst:.0%} of its CPU periods, more than"
                 f" {limit:.0%} in {beyond.size} measurements; before the change it was {before:.0%}"
             )
-        all_in = one.after.size >= facts.applied.measurements
-        if all_in and seen.size and not np.isfinite(one.after).any():
-            return f"no container_cpu_cfs_periods_total of container {one.container} since the change"
+        if one.after.size >= facts.applied.measurements and one.lost:
+            known, total = int(np.isfinite(one.after).sum()), one.after.size
+            return (
+                f"could not be answered: there was container_cpu_cfs_periods_total of container {one.container} in only"
+                f" {known} of {total} measurements"
+            )
     return ""
 
 

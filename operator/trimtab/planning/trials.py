@@ -119,7 +119,9 @@ class Trial:
     guards: tuple[str, ...] = ()
     """Guards that were asked all the time, whatever the objectives say."""
     unanswered: tuple[str, ...] = ()
-    """Guards that had nothing to go by."""
+    """Guards that had too little to go by."""
+    never_throttled: tuple[str, ...] = ()
+    """Containers whose CPU throttling nothing exports."""
 
     @property
     def counted(self) -> NDArray[np.bool_]:

@@ -114,14 +114,27 @@ def verdict(trial: Trial, *, complete: bool) -> Verdict | NotYet:
     for result in (_FAIL, _INCONCLUSIVE):
         if found := [one for one in judged if one.result is result]:
             return _verdict(trial, judged, result, found[0].reason)
-    return _verdict(trial, judged, _PASS, "; ".join(one.reason for one in judged[:3]))
+    if trial.unanswered:
+        return _verdict(trial, judged, _INCONCLUSIVE, f"the objectives hold, but {_too_little(trial)}")
+    return _verdict(trial, judged, _PASS, "; ".join([*(one.reason for one in judged[:3]), *_never_throttled(trial)]))
+
+
+def _too_little(trial: Trial) -> str:
+    """Which guards cannot be answered."""
+    return f"guard {', '.join(trial.unanswered)} had no data in most of {len(trial.after)} measurements"
+
+
+def _never_throttled(trial: Trial) -> list[str]:
+    """What was not looked at, as nothing exports it."""
+    if not trial.never_throttled:
+        return []
+    return [f"CPU throttling of {', '.join(trial.never_throttled)} was never measured: nothing exports it"]
 
 
 def _without_objectives(trial: Trial) -> Verdict:
     """A verdict of the guards alone, which were asked all the time and found nothing."""
-    if trial.unanswered:
-        reason = f"no objectives were asked, and guard {', '.join(trial.unanswered)} had no data to go by"
-        return _verdict(trial, [], _INCONCLUSIVE, reason)
+    if unknown := [*([_too_little(trial)] if trial.unanswered else []), *_never_throttled(trial)]:
+        return _verdict(trial, [], _INCONCLUSIVE, f"no objectives were asked, and {'; '.join(unknown)}")
     total, counted = len(trial.after), int(trial.counted.sum())
     if total == 0 or counted < _FEWEST_USABLE * total:
         wanted = "replicas" if trial.replicas is None else f"the {trial.replicas} replicas of the change"

@@ -23,7 +23,7 @@ from trimtab.planning.findings import AssessInputs, Assessment, Running
 from trimtab.planning.versions import followed, learns_from
 from trimtab.reconcile.announcing import NOT_CAPACITY
 from trimtab.reconcile.insight_news import news
-from trimtab.reconcile.judging import resizes_cpu, samples_before
+from trimtab.reconcile.judging import samples_before, wants_throttling
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation, lead_seconds, point_of
@@ -75,7 +75,7 @@ def request_of(services: Services, policy: Policy, runs: tuple[Run, ...], now: f
     spec = _reaching_back(policy.spec, runs, now)
     window = _window(services, policy.spec)
     since = _counted_since(runs, window)
-    throttling = any(resizes_cpu(run) for run in runs)
+    throttling = any(wants_throttling(run) for run in runs)
     return services.metrics.request(policy.uid, policy.namespace, spec, now, window, since, throttling)
 
 

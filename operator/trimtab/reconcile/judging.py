@@ -7,6 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from trimtab.adapters.signals_kube import Signal
+from trimtab.adapters.signals_pods import PODS
 from trimtab.domain.history import WorkloadHistory
 from trimtab.domain.objects import Run
 from trimtab.domain.policy import PolicySpec
@@ -44,10 +46,10 @@ def judge(run: Run, situation: Situation, now: float) -> Judged:
     run_spec = run.spec if isinstance(run.spec, RunSpec) else None
     spec = under(spec_for(situation.spec, run_spec), plan.objectives)
     times = sample_times(applied)
-    ready = times[times <= readable_until(situation, now)]
+    ready = times[times <= readable_until(run, situation, now)]
     if ready.size == 0:
         return Judged(None)
-    after = _samples(situation.history, ready, spec)
+    after, asked = _samples(situation.history, ready, spec), throttled(run, situation, now)
     trial = Trial(
         intent=_INTENT[run_spec.trigger if run_spec else Trigger.MANUAL],
         objectives=tuple(spec.objectives),
@@ -60,33 +62,46 @@ def judge(run: Run, situation: Situation, now: float) -> Judged:
         rescues=run.status.rescues,
         replicas=applied.after.replicas,
         least_load=parse_quantity(plan.predicted.least_load) if plan.predicted.least_load else math.nan,
-        guards=tuple(name for name, _ in TRIAL_GUARDS),
-        unanswered=tuple(sorted({THROTTLING for one in throttled(run, situation, now) if one.unknown})),
+        guards=tuple(name for name, _ in TRIAL_GUARDS if name != THROTTLING or asked),
+        unanswered=(THROTTLING,) if any(one.unanswered for one in asked) else (),
+        never_throttled=tuple(one.container for one in asked if one.never_measured),
     )
     found = verdict(trial, complete=ready.size == times.size)
     return Judged(None if isinstance(found, NotYet) else found, tuple(measurements(trial)))
 
 
-def resizes_cpu(run: Run) -> bool:
-    """Whether a change of CPU is on trial, so that throttling is looked at."""
+def wants_throttling(run: Run) -> bool:
+    """Whether a trial is under way that CPU throttling is looked at in."""
     plan = run.status.plan
     undecided = run.phase.unproven and run.status.verdict is None
-    return undecided and plan is not None and any(change.path.endswith(".cpu") for change in plan.changes)
+    return undecided and plan is not None and (not plan.objectives or bool(_resized(plan)))
+
+
+def _resized(plan: Plan) -> set[str]:
+    """Containers whose CPU is changed."""
+    return {change.container for change in plan.changes if change.path.endswith(".cpu")}
 
 
 def throttled(run: Run, situation: Situation, now: float) -> tuple[Throttled, ...]:
-    """CPU throttling of the changed containers that have a CPU limit, before the change and at its sample times."""
+    """CPU throttling of containers with a CPU limit, before the change and at its sample times.
+
+    Without objectives it is looked for in all of them, as nothing else tells that fewer replicas are too few; with
+    objectives in those whose CPU is changed.
+    """
     applied, plan, workload = run.status.applied, run.status.plan, situation.workload
     if applied is None or plan is None or workload is None or applied.validate_from is None:
         return ()
-    times = sample_times(applied)
-    before, after = _times_before(applied), times[times <= readable_until(situation, now)]
-    resized = {change.container for change in plan.changes if change.path.endswith(".cpu")}
-    limited = [size.name for size in workload.containers if size.name in resized and size.limits.cpu]
+    history, times = situation.history, sample_times(applied)
+    before, after = _times_before(applied), times[times <= readable_until(run, situation, now)]
+    limited = [size.name for size in workload.containers if size.limits.cpu]
+    if plan.objectives:
+        limited = [name for name in limited if name in _resized(plan)]
+    loaded = np.isfinite(_at(history.load, after))
+    read = after.size > 0 and history.read_to.get(Signal.THROTTLED, -math.inf) >= after[-1]
     return tuple(
-        Throttled(name, _at(situation.history.throttled.get(name), before), _at(series, after))
+        Throttled(name, _at(series, before), _at(series, after), loaded, read)
         for name in limited
-        for series in [situation.history.throttled.get(name)]
+        for series in [history.throttled.get(name)]
     )
 
 
@@ -97,20 +112,30 @@ def sample_times(applied: Applied) -> FloatArray:
     return np.asarray(applied.validate_from + offsets, dtype=np.float64)
 
 
-def readable_until(situation: Situation, now: float) -> float:
+def readable_until(run: Run, situation: Situation, now: float) -> float:
     """Up to when samples are final: one step after their time they were read twice.
 
-    While Prometheus cannot be read, samples are waited for: they may be there once it answers. After the tolerated
-    number of errors in a row the wait is over, and what is missing counts as an error.
+    While one of the signals that a verdict rests on cannot be read, samples are waited for: they may be there once
+    Prometheus answers. After the tolerated number of errors in a row the wait is over, and what is missing counts as an
+    error.
     """
-    until = now - situation.step_seconds
-    needed = ("load", "objective/", "replicas", "pods", "throttled")
-    if not any(kind.startswith(needed) for kind in situation.unread):
+    until, applied = now - situation.step_seconds, run.status.applied
+    assert applied is not None, "recorded before the phase"
+    load = Signal.CPU if situation.spec.metrics.load is None else Signal.LOAD
+    needed = {load, Signal.REPLICAS, Signal.CPU_SIZE, Signal.THROTTLED}
+    unread = [one for one in situation.unread if one in needed or one.startswith(("objective/", PODS))]
+    if not unread:
         return until
-    seen = situation.history.load.last()
+    last = max(applied.at, min(_read_to(situation.history, name) for name in unread))
     patience = (situation.spec.validation.consecutive_error_limit + 1) * situation.spec.validation.interval
-    last = seen[0] if seen is not None else -math.inf
     return until if now - last > patience else min(last, until)
+
+
+def _read_to(history: WorkloadHistory, name: str) -> float:
+    """Time up to which a signal was read; counts of pods are read together."""
+    if name.startswith(PODS):
+        return max((one.ready.end for one in history.coverage.values()), default=-math.inf)
+    return history.read_to.get(name, -math.inf)
 
 
 def _samples(history: WorkloadHistory, times: FloatArray, spec: PolicySpec, since: float | None = None) -> Samples:
