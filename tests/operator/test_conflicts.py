@@ -13,6 +13,7 @@ from demo.stage import Stage
 from tests.operator.acting import (
     FIXED,
     FOLLOWING,
+    GOOD_REPLICAS,
     REPLICAS,
     SPARE_RATE,
     WELL_REPLICAS,
@@ -20,6 +21,7 @@ from tests.operator.acting import (
     decided,
     learned,
     own_run,
+    owner,
     play,
     policy,
     replicas,
@@ -34,6 +36,7 @@ from trimtab.simulation.scenario import SimulatedService, manifest
 pytestmark = pytest.mark.cluster
 
 ARGO = "argocd-controller"
+REPLICAS_FIELD = ("f:spec", "f:replicas")
 
 
 async def test_what_a_gitops_tool_owns_is_left_to_it(stage: Stage, audit: Audit) -> None:
@@ -134,6 +137,24 @@ async def test_an_autoscaler_or_an_older_policy_goes_first(stage: Stage, audit: 
     assert audit.done() == Counter({("shared", "deployments/scale"): 2, ("scaled", "deployments/scale"): 1})
 
 
+async def test_an_autoscaler_that_is_gone_owns_nothing(stage: Stage) -> None:
+    """The HPA's last count stays its own in managedFields; what counts is that it is there, or is not."""
+    await play(stage, service("scaled", rate=SPARE_RATE, namespace=stage.namespace))
+    await stage.apply(autoscaler("scaled", most=GOOD_REPLICAS))
+    await counted(stage, "scaled", GOOD_REPLICAS)
+    await stage.apply(policy("scaled", horizontal=FOLLOWING))
+    stage.operator()
+    await learned(stage, "scaled")
+    conflict = await stage.told("scaled", "Conflicted", "True")
+    assert conflict["message"].startswith("spec.replicas is owned by HorizontalPodAutoscaler scaled; remove it, or ")
+    assert await replicas(stage, "scaled") == GOOD_REPLICAS
+
+    await stage.kubectl("delete", "horizontalpodautoscaler", "scaled")
+    assert ("kube-controller-manager", "Update", "scale") in owner(await stage.workload("scaled"), *REPLICAS_FIELD)
+    await counted(stage, "scaled", WELL_REPLICAS)
+    await stage.told("scaled", "Conflicted", "False", "NoConflict")
+
+
 async def applied(stage: Stage, manager: str, *services: SimulatedService) -> None:
     """Workloads as a tool's server-side apply makes them, or puts them back."""
     arguments = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-")
@@ -145,8 +166,8 @@ async def applied_by_argo(stage: Stage, *services: SimulatedService) -> None:
     await applied(stage, ARGO, *services)
 
 
-def autoscaler(name: str) -> JsonObject:
-    """An HPA of a workload's CPU."""
+def autoscaler(name: str, most: int = 8) -> JsonObject:
+    """An HPA of a workload's CPU; nothing answers its metrics, so that it only keeps to its bounds."""
     target = {"type": "Utilization", "averageUtilization": 80}
     return {
         "apiVersion": "autoscaling/v2",
@@ -155,7 +176,7 @@ def autoscaler(name: str) -> JsonObject:
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
             "minReplicas": 1,
-            "maxReplicas": 8,
+            "maxReplicas": most,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
         },
     }

@@ -85,6 +85,7 @@ def facts(**changed: Any) -> GuardFacts:
         "assessed_at": NOW,
         "unknown": (),
         "autoscalers": (),
+        "unlisted": False,
         "rival": "",
         "now": NOW,
     }
@@ -287,8 +288,10 @@ def test_a_conflict_names_owner_and_remedy() -> None:
         ("argocd-controller", OwnerKind.GITOPS),
         ("kustomize-controller", OwnerKind.GITOPS),
         ("helm-controller", OwnerKind.GITOPS),
-        ("keda", OwnerKind.CONTROLLER),
-        ("vpa-updater", OwnerKind.CONTROLLER),
+        ("kube-controller-manager", OwnerKind.AUTOSCALER),
+        ("keda", OwnerKind.AUTOSCALER),
+        ("vpa-updater", OwnerKind.AUTOSCALER),
+        ("our-autoscaler", OwnerKind.CONTROLLER),
         ("some-operator", OwnerKind.CONTROLLER),
     ],
 )
@@ -298,7 +301,7 @@ def test_owner_kind(manager: str, kind: OwnerKind) -> None:
 
 def test_nobody_claims_nothing() -> None:
     assert owner_kind(None) is OwnerKind.NOBODY
-    assert claim(None) is None
+    assert claim(None, unlisted=True) is None
 
 
 def stepped(to: int, template: str = "") -> PolicyStatus:

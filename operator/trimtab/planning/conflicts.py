@@ -10,6 +10,7 @@ from trimtab.domain.autoscalers import Autoscaler, AutoscalerKind
 from trimtab.domain.choices import ControlledValues
 from trimtab.domain.objects import FieldOwner, Workload
 from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run_status import FieldChange
 from trimtab.domain.scaling import ContainerPolicy, Vertical
 from trimtab.domain.status import ConflictState, ContainerSize, PolicyStatus
 from trimtab.planning import changes as fields
@@ -47,47 +48,65 @@ def rival(older: str) -> tuple[Conflict, ...]:
     return (Conflict(EVERYTHING, "", f"policy {older}", "it is older and acts; remove one of the two"),)
 
 
-def on_replicas(
-    workload: Workload, autoscalers: Iterable[Autoscaler], status: PolicyStatus, *, follows: bool
-) -> Conflict | None:
-    """Who else sets replicas: an autoscaler, or a tool that owns the field.
-
-    Once following has written, a tool's ownership counts only where it brought another value.
-    """
-    if (scaler := scaler_of_replicas(autoscalers)) is not None:
-        return Conflict(fields.REPLICAS, "", scaler.title, _REMEDY[scaler.kind])
-    last = status.scaling.last
-    if follows and last is not None and workload.replicas == last.to:
-        return None
-    return _owned(fields.REPLICAS, "", workload.replicas_owner)
-
-
 def scaler_of_replicas(autoscalers: Iterable[Autoscaler]) -> Autoscaler | None:
     """The autoscaler that sets replicas; of a ScaledObject and the HPA that it made, the former."""
     scaling = [one for one in autoscalers if one.replicas]
     return min(scaling, key=lambda one: (one.kind is not AutoscalerKind.SCALED_OBJECT, one.name), default=None)
 
 
-def on_resource(workload: Workload, autoscalers: Iterable[Autoscaler], path: str, container: str) -> Conflict | None:
-    """Who else sets an amount of a container: a VPA, or a tool that owns the field."""
-    for one in autoscalers:
-        if one.sets(path, container):
-            return Conflict(path, container, one.title, _REMEDY[one.kind])
-    return _owned(path, container, fields.owner_of(workload, path, container))
+@dataclass(frozen=True, slots=True)
+class Claimants:
+    """Who may claim fields of a policy's workload beside us."""
 
+    spec: PolicySpec
+    status: PolicyStatus
+    workload: Workload
+    autoscalers: tuple[Autoscaler, ...]
+    unlisted: bool = False
+    """Whether some kind of autoscalers could not be listed: then what one has written is taken for its claim."""
 
-def claimed(
-    spec: PolicySpec, workload: Workload, autoscalers: tuple[Autoscaler, ...], status: PolicyStatus
-) -> tuple[Conflict, ...]:
-    """Every field that the policy may change and somebody else claims."""
-    found = []
-    if spec.horizontal is not None:
-        found.append(on_replicas(workload, autoscalers, status, follows=spec.horizontal.follow))
-    for size in workload.containers:
-        policy = policy_for(spec.vertical, size.name) if spec.vertical is not None else None
-        if policy is not None:
-            found += [on_resource(workload, autoscalers, path, size.name) for path in _paths(policy, size)]
-    return tuple(conflict for conflict in found if conflict is not None)
+    def on_replicas(self) -> Conflict | None:
+        """Who else sets replicas: an autoscaler, or a tool that owns the field.
+
+        Once following has written, a tool's ownership counts only where it brought another value.
+        """
+        if (scaler := scaler_of_replicas(self.autoscalers)) is not None:
+            return Conflict(fields.REPLICAS, "", scaler.title, _REMEDY[scaler.kind])
+        last, horizontal = self.status.scaling.last, self.spec.horizontal
+        follows = horizontal is not None and horizontal.follow
+        if follows and last is not None and self.workload.replicas == last.to:
+            return None
+        return self._owned(fields.REPLICAS, "", self.workload.replicas_owner)
+
+    def on_resource(self, path: str, container: str) -> Conflict | None:
+        """Who else sets an amount of a container: a VPA, or a tool that owns the field."""
+        for one in self.autoscalers:
+            if one.sets(path, container):
+                return Conflict(path, container, one.title, _REMEDY[one.kind])
+        return self._owned(path, container, fields.owner_of(self.workload, path, container))
+
+    def on_changes(self, changes: Iterable[FieldChange]) -> tuple[Conflict, ...]:
+        """Who else claims what would be changed; what is not replicas themselves is what they follow by."""
+        found = (
+            self.on_resource(change.path, change.container)
+            if change.path.startswith(fields.RESOURCES)
+            else self.on_replicas()
+            for change in changes
+        )
+        return tuple(dict.fromkeys(conflict for conflict in found if conflict is not None))
+
+    def on_policy(self) -> tuple[Conflict, ...]:
+        """Every field that the policy may change and somebody else claims."""
+        found = [self.on_replicas()] if self.spec.horizontal is not None else []
+        for size in self.workload.containers:
+            policy = policy_for(self.spec.vertical, size.name) if self.spec.vertical is not None else None
+            if policy is not None:
+                found += [self.on_resource(path, size.name) for path in _paths(policy, size)]
+        return tuple(conflict for conflict in found if conflict is not None)
+
+    def _owned(self, path: str, container: str, owner: FieldOwner | None) -> Conflict | None:
+        found = claim(owner, unlisted=self.unlisted)
+        return None if found is None else Conflict(path, container, *found)
 
 
 def without_claimed(spec: PolicySpec, workload: Workload, conflicts: Iterable[Conflict]) -> PolicySpec:
@@ -111,11 +130,6 @@ def told(conflicts: Iterable[Conflict]) -> str:
         f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} owned by {owner}; {remedy}"
         for (owner, remedy), names in by_owner.items()
     )
-
-
-def _owned(path: str, container: str, owner: FieldOwner | None) -> Conflict | None:
-    found = claim(owner)
-    return None if found is None else Conflict(path, container, *found)
 
 
 def _paths(policy: ContainerPolicy, size: ContainerSize) -> list[str]:

@@ -17,7 +17,7 @@ from trimtab.domain.status_types import format_time
 from trimtab.domain.units import format_duration
 from trimtab.planning import changes as fields
 from trimtab.planning.bounds import beyond
-from trimtab.planning.conflicts import on_replicas, on_resource, rival, told
+from trimtab.planning.conflicts import Claimants, rival, told
 from trimtab.planning.fleet import Fleet, why_wait
 from trimtab.planning.holding import held_text
 from trimtab.planning.rightsizing import Usage
@@ -48,6 +48,8 @@ class GuardFacts:
     """Objectives without a fresh value while there is traffic."""
     autoscalers: tuple[Autoscaler, ...]
     """Other autoscalers on the same workload."""
+    unlisted: bool
+    """Some kind of autoscalers could not be listed."""
     rival: str
     """An older policy on the same workload, if any."""
     now: float
@@ -88,14 +90,9 @@ def conflicts(facts: GuardFacts) -> str:
         return told(older)
     if facts.workload is None:
         return ""
-    follows = facts.spec.horizontal is not None and facts.spec.horizontal.follow
-    found = []
-    for change in facts.changes:
-        if change.path.startswith(fields.RESOURCES):
-            found.append(on_resource(facts.workload, facts.autoscalers, change.path, change.container))
-        else:  # what is not replicas themselves is what they follow by
-            found.append(on_replicas(facts.workload, facts.autoscalers, facts.policy.status, follows=follows))
-    return told(dict.fromkeys(conflict for conflict in found if conflict is not None))
+    status = facts.policy.status
+    others = Claimants(facts.spec, status, facts.workload, facts.autoscalers, facts.unlisted)
+    return told(others.on_changes(facts.changes))
 
 
 def _paused(facts: GuardFacts) -> str:

@@ -19,6 +19,7 @@ class OwnerKind(StrEnum):
     TRIMTAB = "Trimtab"
     PERSON = "Person"
     GITOPS = "GitOps"
+    AUTOSCALER = "Autoscaler"
     CONTROLLER = "Controller"
 
 
@@ -28,10 +29,14 @@ _GITOPS: Final = re.compile(
 _PERSON: Final = re.compile(
     r"^(kubectl|helm|k9s|lens|oc|mozilla|node-fetch|curl|python|terraform|pulumi)", re.IGNORECASE
 )
-_CONTROLLER: Final = re.compile(r"controller|operator|autoscaler|keda|vpa|karpenter|\bhpa\b", re.IGNORECASE)
+_AUTOSCALER: Final = re.compile(r"^(kube-controller-manager|horizontal-pod-autoscaler|keda|vpa)", re.IGNORECASE)
+"""Those whose objects are looked for."""
+_CONTROLLER: Final = re.compile(r"controller|operator|autoscaler|karpenter|\bhpa\b", re.IGNORECASE)
+_AWAY: Final = "remove that controller's claim on the workload, or set this policy's mode to Recommend"
 _REMEDY: Final = {
     OwnerKind.GITOPS: "leave it out of Git, or have the tool ignore it (Argo CD: ignoreDifferences; Flux: spec.ignore)",
-    OwnerKind.CONTROLLER: "remove that controller's claim on the workload, or set this policy's mode to Recommend",
+    OwnerKind.AUTOSCALER: _AWAY,
+    OwnerKind.CONTROLLER: _AWAY,
 }
 
 
@@ -51,14 +56,19 @@ def owner_kind(owner: FieldOwner | None) -> OwnerKind:
         return OwnerKind.GITOPS
     if _PERSON.search(owner.manager):
         return OwnerKind.PERSON
+    if _AUTOSCALER.search(owner.manager):
+        return OwnerKind.AUTOSCALER
     return OwnerKind.CONTROLLER if _CONTROLLER.search(owner.manager) else OwnerKind.PERSON
 
 
-def claim(owner: FieldOwner | None) -> tuple[str, str] | None:
-    """(owner, remedy) in words where a field is another's to write; None when it is ours to write."""
+def claim(owner: FieldOwner | None, *, unlisted: bool) -> tuple[str, str] | None:
+    """(owner, remedy) in words where a field is another's to write; None when it is ours to write.
+
+    What an autoscaler has written stays its own after it is gone: that counts only where autoscalers are ``unlisted``.
+    """
     kind = owner_kind(owner)
     remedy = _REMEDY.get(kind)
-    if remedy is None or owner is None:
+    if remedy is None or owner is None or (kind is OwnerKind.AUTOSCALER and not unlisted):
         return None
     return f"{kind.value} manager {owner.manager!r}", remedy
 

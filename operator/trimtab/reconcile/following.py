@@ -20,7 +20,7 @@ from trimtab.domain.run import Phase
 from trimtab.domain.status import PolicyStatus, Scaling, ScalingStep, ScalingToday
 from trimtab.domain.status_types import parse_time
 from trimtab.forecasting.forecast import Forecast
-from trimtab.planning.conflicts import on_replicas, rival, scaler_of_replicas, told
+from trimtab.planning.conflicts import rival, scaler_of_replicas, told
 from trimtab.planning.evidence import STILL_SEEN
 from trimtab.planning.following import Follow, FollowInputs, follow
 from trimtab.planning.holding import (
@@ -62,7 +62,7 @@ async def follow_demand(services: Services, situation: Situation, remembered: Re
     remembered.status = confirm_step(remembered.status, workload, situation.now)
     remembered.status = await _with_hold(services, situation, remembered, workload)
     remembered.status = _with_bounds(with_template(remembered.status, workload), situation, workload.replicas)
-    claim = on_replicas(workload, situation.autoscalers, remembered.status, follows=True)
+    claim = situation.with_status(remembered.status).claimants(workload).on_replicas()
     decision = follow(_inputs(situation, remembered, workload))
     if not isinstance(decision, Follow):
         remembered.following = decision.memory

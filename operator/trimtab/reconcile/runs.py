@@ -241,6 +241,7 @@ def guard_facts(
         assessed_at=situation.now,
         unknown=situation.assessment.unknown,
         autoscalers=situation.autoscalers,
+        unlisted=bool(situation.unlisted),
         rival=situation.rivals.older,
         now=now,
         usage=situation.assessment.usage,

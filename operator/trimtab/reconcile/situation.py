@@ -14,7 +14,7 @@ from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.status import OperatingPoint, PolicyStatus
 from trimtab.forecasting.forecast import Forecast
 from trimtab.planning.capacity import Capacity, capacities, capacity, effective_capacity, running_cpu, strategy_of
-from trimtab.planning.conflicts import Conflict, claimed
+from trimtab.planning.conflicts import Claimants, Conflict
 from trimtab.planning.findings import Assessment, Known
 from trimtab.planning.flight import Foreseen, foreseen
 from trimtab.planning.hpa import cpu_scaling
@@ -97,7 +97,11 @@ class Situation:
         """Fields that the policy may change and that somebody else claims."""
         if self.workload is None:
             return ()
-        return claimed(self.spec, self.workload, self.autoscalers, self.status)
+        return self.claimants(self.workload).on_policy()
+
+    def claimants(self, workload: Workload) -> Claimants:
+        """Who may claim fields of the workload."""
+        return Claimants(self.spec, self.status, workload, self.autoscalers, bool(self.unlisted))
 
     @property
     def kept_run(self) -> Run | None:
