@@ -13,6 +13,7 @@ import yaml
 
 from demo.stage import Stage
 from tests.operator.acting import (
+    CPU,
     FIXED,
     FOLLOWING,
     GOOD_CPU,
@@ -165,6 +166,40 @@ async def test_what_came_between_record_and_write_is_seen(
         assert (ended["phase"], ended["applied"]["uid"] != "") == ("Rejected", True)
         assert f"{other(name)['kind']} {name}" in ended["timeline"][-1]["reason"]
     assert audit.writes() == []
+
+
+@pytest.mark.usefixtures("definitions")
+async def test_one_that_is_made_in_mid_trial_ends_the_trial(stage: Stage, audit: Audit) -> None:
+    """Under policies that claim neither field themselves; what was on trial is still ours, and undone."""
+    made: dict[str, tuple[list[JsonObject], JsonObject]] = {
+        "hpa": (to_replicas(GOOD_REPLICAS), hpa("hpa", percent=80)),
+        "keda": (to_replicas(GOOD_REPLICAS), scaled_object("keda")),
+        "vpa": (to_cpu(GOOD_CPU), vpa("vpa")),
+    }
+    await play(stage, *(service(name, namespace=stage.namespace) for name in made))
+    await stage.apply(*(policy(name, validation={"duration": "10m"}) for name in made))
+    stage.operator()
+    await learned(stage, *made)
+    for name, (changes, _) in made.items():
+        await stage.create_run(name, name, changes=changes)
+    for name, (_, other) in made.items():
+        await stage.in_phase(name, ["Validating"])
+        await stage.told(name, "Conflicted", "False", "NoConflict")
+        await stage.apply(other)
+    for name, (_, other) in made.items():
+        ended = (await stage.settled(name))["status"]
+        verdict = ended["verdict"]
+        assert (ended["phase"], verdict["result"], verdict["interrupted"]) == ("Superseded", "Inconclusive", True)
+        assert f"is owned by {other['kind']} {name}; " in verdict["message"].replace("are owned", "is owned")
+        assert ended["rollback"]["restored"]
+        told = await stage.told(name, "Conflicted", "True", "ClaimedByOther")
+        assert f"owned by {other['kind']} {name}; " in told["message"]
+        assert (await replicas(stage, name), (await resources(stage, name))["requests"]["cpu"]) == (REPLICAS, CPU)
+    writes = {"hpa": "deployments/scale", "keda": "deployments/scale", "vpa": "deployments"}
+    assert audit.done() == Counter(dict.fromkeys(writes.items(), 2))
+
+    await stage.kubectl("delete", "horizontalpodautoscaler", "hpa")
+    await stage.told("hpa", "Conflicted", "False", "NoConflict")
 
 
 @pytest.mark.usefixtures("definitions")

@@ -291,6 +291,24 @@ def test_new_sizes_are_undone_where_the_workload_was_scaled_to_zero(phase: Phase
     assert undoing.undo
 
 
+@pytest.mark.parametrize("phase", [Phase.SETTLING, Phase.VALIDATING])
+def test_a_trial_ends_where_another_claims_its_field(phase: Phase) -> None:
+    """It is neither passed nor kept, whatever was measured; what is still ours is undone."""
+    seen = facts(phase, workload(6), policy=KEEPS, judged=judged(PASS), claimed="spec.replicas is owned by HPA web")
+    step = next_step(seen, now=131.0)
+    assert isinstance(step, Record), step
+    verdict = step.status.verdict
+    assert verdict is not None
+    assert (verdict.result, verdict.interrupted) == (UNSURE, True)
+    assert "spec.replicas is owned by HPA web" in verdict.message
+    undoing = next_step(replace(seen, run=replace(seen.run, status=step.status)), now=132.0)
+    assert isinstance(undoing, Write)
+    assert undoing.undo
+    over = next_step(replace(seen, run=replace(seen.run, status=step.status), workload=workload(4)), now=133.0)
+    assert isinstance(over, Record)
+    assert (over.status.phase, over.reason) == (Phase.SUPERSEDED, verdict.message)
+
+
 def test_scaled_to_zero_by_the_plan_itself_is_no_interruption() -> None:
     to_none = plan(change("spec.replicas", "4", "0"))
     live = workload(0)

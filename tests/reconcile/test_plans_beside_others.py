@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.planning.building import policy_spec
+from tests.planning.building import plan, policy_spec, run
+from tests.planning.test_lifecycle import applied
 from tests.planning.test_plans import VERTICAL
 from tests.reconcile.test_savings import situation
 from trimtab.analytics.quality import Quality
 from trimtab.domain.autoscalers import Autoscaler, AutoscalerKind, CpuTarget
 from trimtab.domain.choices import WithoutObjectives
 from trimtab.domain.policy import PolicySpec
+from trimtab.domain.run import Phase, VerdictResult
+from trimtab.domain.run_status import RunStatus, Verdict
 from trimtab.planning.options import PlanInputs
 from trimtab.planning.rightsizing import Usage
 from trimtab.planning.steps import NoPlan
@@ -66,3 +69,22 @@ def test_what_a_plan_is_made_from(
         (one.spec.horizontal is not None, one.spec.vertical is not None, one.scaling is not None) for one in planned
     ]
     assert seen == expected
+
+
+@pytest.mark.parametrize(
+    ("phase", "interrupted", "claimed"),
+    [
+        (Phase.VALIDATING, False, True),
+        (Phase.SUPERSEDED, True, True),
+        (Phase.SUPERSEDED, False, False),
+        (Phase.SUCCEEDED, False, False),
+    ],
+)
+def test_what_only_a_run_changes_is_claimed_while_it_is_on_trial_or_was_ended_by_the_claim(
+    phase: Phase, interrupted: bool, claimed: bool
+) -> None:
+    verdict = Verdict(result=VerdictResult.INCONCLUSIVE, interrupted=interrupted)
+    status = RunStatus(phase=phase, plan=plan(), applied=applied(), verdict=verdict)
+    found = situation(spec=VERTICAL, autoscalers=(HPA,), runs=(run(status),)).claims
+    assert [(one.path, one.owner) for one in found] == [("spec.replicas", HPA.title)] * claimed
+    assert all(one.remedy.endswith("no run of this policy may change replicas") for one in found)

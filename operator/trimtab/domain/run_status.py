@@ -240,7 +240,8 @@ class Verdict(StatusModel):
     at: Time = 0.0
     """Time of the verdict."""
     interrupted: bool = False
-    """Whether a deploy or scaling to zero ended the trial: the change is then undone, whatever onInconclusive says."""
+    """Whether a deploy, scaling to zero or another's claim ended the trial: the change is then undone, whatever
+    onInconclusive says."""
 
 
 class Rollback(StatusModel):

@@ -19,11 +19,8 @@ from trimtab.planning.rightsizing import policy_for
 
 EVERYTHING: Final = "*"
 _NO_HORIZONTAL: Final = "remove it, or take spec.horizontal out of this policy, which then changes resources only"
-_REMEDY: Final = {
-    AutoscalerKind.HPA: _NO_HORIZONTAL,
-    AutoscalerKind.SCALED_OBJECT: _NO_HORIZONTAL,
-    AutoscalerKind.VPA: "set its updateMode to Off, or take what it controls out of spec.vertical of this policy",
-}
+_NO_RUN: Final = "remove it, or let it: meanwhile no run of this policy may change replicas"
+_VPA_OFF: Final = "set its updateMode to Off, or take what it controls out of spec.vertical of this policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +67,9 @@ class Claimants:
 
         Once following has written, a tool's ownership counts only where it brought another value.
         """
-        if (scaler := scaler_of_replicas(self.autoscalers)) is not None:
-            return Conflict(fields.REPLICAS, "", scaler.title, _REMEDY[scaler.kind])
         last, horizontal = self.status.scaling.last, self.spec.horizontal
+        if (scaler := scaler_of_replicas(self.autoscalers)) is not None:
+            return Conflict(fields.REPLICAS, "", scaler.title, _NO_RUN if horizontal is None else _NO_HORIZONTAL)
         follows = horizontal is not None and horizontal.follow
         if follows and last is not None and self.workload.replicas == last.to:
             return None
@@ -82,7 +79,7 @@ class Claimants:
         """Who else sets an amount of a container: a VPA, or a tool that owns the field."""
         for one in self.autoscalers:
             if one.sets(path, container):
-                return Conflict(path, container, one.title, _REMEDY[one.kind])
+                return Conflict(path, container, one.title, _VPA_OFF)
         return self._owned(path, container, fields.owner_of(self.workload, path, container))
 
     def on_changes(self, changes: Iterable[FieldChange]) -> tuple[Conflict, ...]:

@@ -30,6 +30,9 @@ def on_trial(facts: RunFacts, now: float) -> Step | None:
     assert policy_spec is not None, "interrupted without"
     if scaled_to_zero(facts.workload, fields.on_workload(plan.changes)):
         return _decided(facts, now, VerdictResult.INCONCLUSIVE, _SCALED_TO_ZERO, interrupted=True)
+    if facts.claimed:
+        message = f"what is on trial is another's by now, so that nothing is proven: {facts.claimed}"
+        return _decided(facts, now, VerdictResult.INCONCLUSIVE, message, interrupted=True)
     if why := held_up(facts):
         return _decided(facts, now, VerdictResult.INCONCLUSIVE, why)
     if facts.pods is None:

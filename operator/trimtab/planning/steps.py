@@ -50,6 +50,8 @@ class RunFacts:
     throttled: tuple[Throttled, ...] = ()
     """CPU throttling of the changed containers."""
     judged: Judged | None = None
+    claimed: str = ""
+    """Who else claims a field of the change, and what to do about it; asked while the change is on trial."""
     older_active: str = ""
     """Another run on the same workload that goes first."""
     step_seconds: float = 1.0

@@ -19,7 +19,7 @@ from trimtab.domain.run_status import Plan, RunStatus, RunSummary
 from trimtab.planning import changes as fields
 from trimtab.planning.assessment import said
 from trimtab.planning.capacity import capacity
-from trimtab.planning.conflicts import without_claimed
+from trimtab.planning.conflicts import told, without_claimed
 from trimtab.planning.fleet import Fleet, only_waits, why_wait
 from trimtab.planning.guards import GuardFacts, acted_within_a_day, ask
 from trimtab.planning.lifecycle import approves, blocked, next_step
@@ -309,6 +309,7 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
             facts,
             pods=await services.pods.seen(workload, why=not workload.rolled_out),
             throttled=throttled(run, situation, services.clock()),
+            claimed=told(situation.claimants(workload).on_changes(plan.changes if plan else ())),
         )
     if run.phase is Phase.VALIDATING and run.status.verdict is None:
         facts = replace(facts, judged=judge(run, situation, services.clock()))

@@ -94,10 +94,17 @@ class Situation:
 
     @property
     def claims(self) -> tuple[Conflict, ...]:
-        """Fields that the policy may change and that somebody else claims."""
+        """Fields that the policy may change and that somebody else claims; those of its trial too.
+
+        A trial that another's claim ended is told of until another one begins, or the claim is gone.
+        """
         if self.workload is None:
             return ()
-        return self.claimants(self.workload).on_policy()
+        others, run = self.claimants(self.workload), _last_applied(self.runs)
+        found = others.on_policy()
+        if run is not None and run.status.plan is not None and (run.phase.unproven or _was_interrupted(run)):
+            found += others.on_changes(run.status.plan.changes)
+        return tuple(dict.fromkeys(found))
 
     def claimants(self, workload: Workload) -> Claimants:
         """Who may claim fields of the workload."""
@@ -188,12 +195,17 @@ class Situation:
 
 def _kept_among(runs: tuple[Run, ...]) -> Run | None:
     """The newest run that was kept and not undone."""
-    kept = [
-        run
-        for run in runs
-        if run.phase is Phase.SUCCEEDED and run.status.applied is not None and run.status.rollback is None
-    ]
-    return max(kept, key=lambda run: run.status.applied.at if run.status.applied else 0.0, default=None)
+    return _last_applied(tuple(run for run in runs if run.phase is Phase.SUCCEEDED and run.status.rollback is None))
+
+
+def _last_applied(runs: tuple[Run, ...]) -> Run | None:
+    """The run that touched the workload last."""
+    applied = [run for run in runs if run.status.applied is not None]
+    return max(applied, key=lambda run: run.status.applied.at if run.status.applied else 0.0, default=None)
+
+
+def _was_interrupted(run: Run) -> bool:
+    return run.status.verdict is not None and run.status.verdict.interrupted
 
 
 def _trial_among(runs: tuple[Run, ...]) -> Run | None:
