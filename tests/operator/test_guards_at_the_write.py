@@ -15,6 +15,7 @@ from cluster.prometheus import Prometheus
 from demo.stage import Stage
 from tests.operator import kstatus
 from tests.operator.acting import (
+    BAD_REPLICAS,
     CPU,
     FIXED,
     FOLLOWING,
@@ -32,6 +33,7 @@ from tests.operator.acting import (
     service,
     to_cpu,
     to_replicas,
+    verdict,
 )
 from tests.operator.audit import Audit
 from tests.operator.deploying import client_apply, server_apply
@@ -137,6 +139,28 @@ async def test_a_trial_is_held_to_what_it_was_planned_under(stage: Stage) -> Non
     for name in ("tightened", "approved"):
         status = (await stage.settled(name))["status"]
         assert (status["phase"], status["verdict"]["result"]) == ("Succeeded", "Pass"), name
+
+
+async def test_a_trial_survives_what_was_said_when_it_began(stage: Stage) -> None:
+    """More is allowed in its midst, or more than all: a change that never holds is not kept for that."""
+    limits = {"loosened": 1, "all": 6}
+    await play(stage, *(service(name, namespace=stage.namespace) for name in limits))
+    await stage.apply(
+        *(policy(name, validation={"duration": "24s", "failureLimit": limit}) for name, limit in limits.items())
+    )
+    stage.operator()
+    await learned(stage, *limits)
+    for name in limits:
+        await stage.create_run(name, name, changes=to_replicas(BAD_REPLICAS))
+    await stage.in_phase("loosened", ["Settling"])
+    validation = {"failureLimit": 1000, "consecutiveErrorLimit": 1000, "onInconclusive": "Keep"}
+    patch = json.dumps({"spec": {"validation": validation}})
+    await stage.kubectl("patch", "performancepolicy", "loosened", "--type=merge", "-p", patch)
+    for name, allowed in (("loosened", "1 are allowed"), ("all", "3 are allowed")):
+        run = await stage.settled(name)
+        assert (run["status"]["phase"], verdict(run)) == ("RolledBack", "Fail")
+        assert allowed in run["status"]["verdict"]["message"]
+        assert await replicas(stage, name) == REPLICAS
 
 
 async def test_a_run_beyond_the_bounds_needs_a_word(stage: Stage) -> None:

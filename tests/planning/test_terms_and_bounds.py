@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from tests.planning.building import REPLICAS_4_TO_6, change, plan, policy, policy_spec, run, workload
+from trimtab.domain.choices import OnInconclusive
 from trimtab.domain.objectives import Objective
+from trimtab.domain.policy import Validation
 from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.run_status import Applied, FieldChange, RunStatus, Verdict
 from trimtab.domain.status import Snapshot
 from trimtab.planning.bounds import beyond
 from trimtab.planning.lifecycle import next_step
 from trimtab.planning.steps import Record, RunFacts, Step, Wait, Write
-from trimtab.planning.terms import broken, spec_for, terms_of, under
+from trimtab.planning.terms import broken, limits_of, spec_for, terms_of, under, validation_under
 
 P99: dict[str, Any] = {"name": "p99", "query": "vector(1)", "max": "250m", "critical": True, "onNoTraffic": "Hold"}
 SUCCESS: dict[str, Any] = {"name": "success", "query": "vector(1)", "min": "999m"}
@@ -135,6 +137,19 @@ def test_a_plan_that_waits_is_made_anew_for_another_version_or_other_objectives(
         assert isinstance(step, Record)
         assert step.status.plan is not None
         assert (step.status.phase, step.status.plan.hash) == (Phase.AWAITING_APPROVAL, "def")
+
+
+@pytest.mark.parametrize(
+    ("failure_limit", "measurements", "recorded"), [(2, 40, 2), (6, 6, 3), (1000, 5, 2), (2, 1, 0), (0, 8, 0)]
+)
+def test_no_trial_survives_more_failures_than_half(failure_limit: int, measurements: int, recorded: int) -> None:
+    said = Validation(failure_limit=failure_limit, on_inconclusive=OnInconclusive.KEEP)
+    limits = limits_of(said, measurements)
+    assert limits.failure_limit == recorded
+    loosened = Validation(failure_limit=999, tolerance_percent=100, consecutive_error_limit=999)
+    held = validation_under(loosened, limits)
+    assert limits_of(held, measurements) == limits
+    assert validation_under(loosened, None) == loosened
 
 
 CPU, MEMORY = "resources.requests.cpu", "resources.requests.memory"

@@ -100,7 +100,7 @@ class Validation(SpecModel):
     duration: Duration = Field("20m", validate_default=True, ge=1, le=7 * 86400)
     """How long a change is measured."""
     failure_limit: int = Field(2, ge=0, le=1000)
-    """Measurements beyond a threshold that a trial survives."""
+    """Measurements beyond a threshold that a trial survives; never more than half of them, whatever is said here."""
     consecutive_error_limit: int = Field(4, ge=0, le=1000)
     """Measurements without data in a row that a trial survives."""
     tolerance_percent: int = Field(5, ge=0, le=100)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from trimtab.domain.choices import OnNoTraffic
+from trimtab.domain.choices import OnInconclusive, OnNoTraffic
 from trimtab.domain.rules import list_map
 from trimtab.domain.run import Phase, VerdictResult
 from trimtab.domain.status import Condition, OperatingPoint, Snapshot
@@ -150,6 +150,19 @@ class Progress(StatusModel):
     """The counts of the workload's status then."""
 
 
+class TrialLimits(StatusModel):
+    """What a trial survives, as the policy said when it began."""
+
+    failure_limit: int
+    """Measurements beyond a threshold; never more than half of all."""
+    consecutive_error_limit: int
+    """Measurements without data in a row."""
+    tolerance_percent: int
+    """How much worse than planned counts as no worse."""
+    on_inconclusive: OnInconclusive
+    """What ends it when its evidence does not decide."""
+
+
 class Applied(StatusModel):
     """The change as applied: what was there before is recorded before the first write, the sample times when the
     change is complete."""
@@ -180,6 +193,8 @@ class Applied(StatusModel):
     """Seconds between measurements."""
     measurements: int
     """How many measurements the verdict rests on."""
+    limits: TrialLimits | None = None
+    """What the trial survives."""
     written: bool = False
     """Whether every write was confirmed."""
     template: Name = ""

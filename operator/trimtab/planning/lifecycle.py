@@ -34,7 +34,7 @@ from trimtab.planning.steps import (
     specs,
     why_no_spec,
 )
-from trimtab.planning.terms import broken, spec_for, terms_of
+from trimtab.planning.terms import broken, limits_of, spec_for, terms_of, validation_under
 from trimtab.planning.undoing import gone, newer, stands, undo, writer
 
 
@@ -155,6 +155,7 @@ def _applied(facts: RunFacts, spec: PolicySpec, plan: Plan, now: float) -> Appli
     written = fields.on_workload(plan.changes)
     step = facts.step_seconds
     interval = math.ceil(max(spec.validation.interval, facts.window_seconds) / step - 1e-9) * step
+    measurements = max(1, math.floor(spec.validation.duration / interval + 1e-9))
     return Applied(
         kind=facts.workload.kind.value,
         name=facts.workload.name,
@@ -164,7 +165,8 @@ def _applied(facts: RunFacts, spec: PolicySpec, plan: Plan, now: float) -> Appli
         after=fields.snapshot_of(written, facts.workload, after=True),
         at=now,
         validate_interval_seconds=round(interval),
-        measurements=max(1, math.floor(spec.validation.duration / interval + 1e-9)),
+        measurements=measurements,
+        limits=limits_of(spec.validation, measurements),
         template=fields.template_beside(facts.workload, written),
         generation=facts.policy.generation if facts.policy is not None else 0,
         version_since=facts.version_since,
@@ -272,9 +274,11 @@ def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
         case VerdictResult.FAIL:
             keep = False
         case VerdictResult.INCONCLUSIVE:
-            keep = policy_spec is not None and policy_spec.validation.on_inconclusive is OnInconclusive.KEEP
             applied = facts.run.status.applied
-            keep = keep and applied is not None and applied.validate_from is not None  # what took place can be kept
+            limits = applied.limits if applied is not None else None
+            says = validation_under(policy_spec.validation, limits).on_inconclusive if policy_spec is not None else None
+            took_place = applied is not None and applied.validate_from is not None
+            keep = says is OnInconclusive.KEEP and took_place
         case _:
             assert_never(verdict.result)
     if not keep:

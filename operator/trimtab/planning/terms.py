@@ -1,4 +1,4 @@
-"""Terms of a trial: the objectives that it was planned under, recorded with the plan and held until its verdict."""
+"""Terms of a trial: its objectives and what it survives, recorded as they were and held until its verdict."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from trimtab.domain.choices import OnNoTraffic
 from trimtab.domain.objectives import Objective
-from trimtab.domain.policy import PolicySpec
+from trimtab.domain.policy import PolicySpec, Validation
 from trimtab.domain.run import RunSpec
-from trimtab.domain.run_status import PlannedObjective
+from trimtab.domain.run_status import PlannedObjective, TrialLimits
 from trimtab.domain.units import format_number
 
 
@@ -62,6 +62,24 @@ def under(spec: PolicySpec, terms: Iterable[PlannedObjective]) -> PolicySpec:
         if (term := recorded.get(one.name)) is not None
     ]
     return spec.model_copy(update={"objectives": objectives})
+
+
+def limits_of(validation: Validation, measurements: int) -> TrialLimits:
+    """What is recorded of how a trial of so many measurements is judged.
+
+    A change that is beyond a threshold more often than not is never kept.
+    """
+    return TrialLimits(
+        failure_limit=min(validation.failure_limit, measurements // 2),
+        consecutive_error_limit=validation.consecutive_error_limit,
+        tolerance_percent=validation.tolerance_percent,
+        on_inconclusive=validation.on_inconclusive,
+    )
+
+
+def validation_under(validation: Validation, limits: TrialLimits | None) -> Validation:
+    """The validation with the limits of the record; as it is where nothing was recorded."""
+    return validation if limits is None else validation.model_copy(update=dict(limits))
 
 
 def broken(terms: Iterable[PlannedObjective], objectives: Iterable[Objective]) -> str:

@@ -21,7 +21,7 @@ from trimtab.planning.options import follows
 from trimtab.planning.performance_model import NotLearned, PerformanceCurve
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.steps import Judged
-from trimtab.planning.terms import spec_for, under
+from trimtab.planning.terms import spec_for, under, validation_under
 from trimtab.planning.trial_guards import THROTTLING, TRIAL_GUARDS, Throttled
 from trimtab.planning.trials import Former, Intent, Peak, Samples, Trial, measurements
 from trimtab.planning.validation import NotYet, verdict
@@ -57,7 +57,7 @@ def judge(run: Run, situation: Situation, now: float) -> Judged:
         before=_samples(situation.history, _times_before(applied), spec, applied.version_since),
         after=after,
         former=_former(applied, plan, spec, after),
-        spec=spec.validation,
+        spec=validation_under(spec.validation, applied.limits),
         peak=_peak(plan),
         rescues=run.status.rescues,
         replicas=applied.after.replicas,
