@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +28,12 @@ from tests.operator.acting import (
     policy,
     replicas,
     resources,
+    rounds,
     service,
     to_replicas,
 )
 from tests.operator.audit import Audit
+from tests.operator.gate import Gate, Request, to_scale
 from trimtab.adapters.kube import JsonObject
 from trimtab.simulation.scenario import SimulatedService, manifest
 
@@ -153,6 +157,62 @@ async def test_an_autoscaler_that_is_gone_owns_nothing(stage: Stage) -> None:
     assert ("kube-controller-manager", "Update", "scale") in owner(await stage.workload("scaled"), *REPLICAS_FIELD)
     await counted(stage, "scaled", WELL_REPLICAS)
     await stage.told("scaled", "Conflicted", "False", "NoConflict")
+
+
+async def test_what_is_on_trial_is_nobody_elses_to_change(stage: Stage, gate: Gate, gate_kubeconfig: Path) -> None:
+    """Whatever becomes of its policy, before its undo is written: the next policy begins from what was proven."""
+    kinds = ("deleted", "invalid", "retargeted")
+    others: dict[str, JsonObject] = {name: {**FOLLOWING, "minReplicas": 6} for name in kinds} | {"deleted": FIXED}
+    await play(stage, *(service(name, namespace=stage.namespace) for name in kinds))
+    await stage.apply(*(policy(f"older-{name}", target=name, validation={"duration": "10m"}) for name in kinds))
+    await stage.apply(*(policy(f"younger-{name}", target=name, horizontal=others[name]) for name in kinds))
+    stage.operator(kubeconfig=gate_kubeconfig)
+    await learned(stage, *(f"older-{name}" for name in kinds))
+    for name in kinds:
+        await stage.create_run(name, f"older-{name}", changes=to_replicas(GOOD_REPLICAS))
+    for name in kinds:
+        await stage.in_phase(name, ["Validating"])
+    with gate.answering(undoes, 503):
+        await stage.kubectl("delete", "performancepolicy", "older-deleted", "--wait=false")
+        faulty = {"objectives": [{"name": "p99", "query": "up[", "max": "1"}]}
+        await patched(stage, "older-invalid", faulty)
+        await patched(stage, "older-retargeted", {"targetRef": {"name": "elsewhere"}})
+        await stage.create_run("next", "younger-deleted", changes=to_replicas(6))
+        for name in ("deleted", "retargeted"):
+            await names_run(stage, f"younger-{name}", name)
+        await stage.told("older-invalid", "Ready", "False", "InvalidSpec")
+        await rounds(stage, 5)
+        assert [await replicas(stage, name) for name in kinds] == [GOOD_REPLICAS] * len(kinds)
+        assert (await stage.run("next")).get("status", {}).get("phase", "Pending") == "Pending"
+    for name in kinds:
+        undone = (await stage.settled(name))["status"]
+        assert (undone["phase"], undone["rollback"]["restored"]) == ("Cancelled", True)
+    for name in ("invalid", "retargeted"):
+        await counted(stage, name, 6)
+    begun = (await stage.in_phase("next", ["Settling", "Validating", "Succeeded"]))["status"]
+    assert begun["plan"]["reason"] == f"asked for by a person: {REPLICAS}→6"
+    for name in kinds:
+        await stage.told(f"younger-{name}", "Conflicted", "False", "NoConflict")
+
+
+def undoes(request: Request) -> bool:
+    """A write that sets replicas to what they were."""
+    return to_scale(request) and f'"value":{REPLICAS}'.encode() in request.body.replace(b" ", b"")
+
+
+async def patched(stage: Stage, name: str, spec: JsonObject) -> None:
+    """A policy with another spec."""
+    await stage.kubectl("patch", "performancepolicy", name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+async def names_run(stage: Stage, name: str, run: str) -> None:
+    """Wait until a policy's conflict names a run."""
+
+    async def look() -> bool:
+        told = await stage.condition(name, "Conflicted")
+        return told is not None and f"owned by run {run} of another policy; " in told["message"]
+
+    await stage.until(look, f"Conflicted of {name} names run {run}")
 
 
 async def applied(stage: Stage, manager: str, *services: SimulatedService) -> None:

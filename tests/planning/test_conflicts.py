@@ -138,7 +138,12 @@ def test_the_fields_of_one_owner_are_told_together() -> None:
     assert first.startswith("spec.replicas is owned by HorizontalPodAutoscaler web; remove it, or ")
     assert second.startswith("requests.cpu of container app is owned by VerticalPodAutoscaler web; set its updateMode")
     assert (
-        told(rival("older"))
+        told(rival("older", "theirs"))
         == "the whole workload is owned by policy older; it is older and acts; remove one of the two"
     )
+    assert told(rival("", "theirs")) == (
+        "the whole workload is owned by run theirs of another policy; its change is not proven; wait until it has"
+        " ended, or trimtab abort theirs"
+    )
+    assert rival("", "") == ()
     assert told(()) == ""

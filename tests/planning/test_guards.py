@@ -87,6 +87,7 @@ def facts(**changed: Any) -> GuardFacts:
         "autoscalers": (),
         "unlisted": False,
         "rival": "",
+        "trial": "",
         "now": NOW,
     }
     return GuardFacts(**{**given, **changed})
@@ -141,6 +142,7 @@ TABLE: dict[str, tuple[GuardFacts, str]] = {
     "a VPA, and a size": (facts(autoscalers=(VPA,), changes=(CPU_UP,)), "conflict"),
     "a VPA, and replicas": (facts(autoscalers=(VPA,)), ""),
     "older policy": (facts(rival="checkout-old"), "conflict"),
+    "another policy's trial": (facts(trial="checkout-old-1"), "conflict"),
     "GitOps owns the field": (facts(workload=workload(4, replicas_owner=ARGO)), "conflict"),
     "GitOps owns another field": (facts(workload=workload(4, resources_owners=SIZES_OF_ARGO)), ""),
     "GitOps owns the container": (

@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from tests.planning.building import policy, policy_spec, run
+from tests.planning.test_lifecycle import applied
 from trimtab.adapters.kube import KubeError
 from trimtab.adapters.lease_keeper import Term
 from trimtab.adapters.telemetry import Telemetry
@@ -330,3 +331,37 @@ def test_a_policy_that_may_not_act_itself_has_no_rival() -> None:
     old = policy(name="old", uid="old", created_at=1.0)
     new = policy(policy_spec(mode="Recommend"), name="new", uid="new", created_at=2.0)
     assert World(policies={one.key: one for one in (new, old)}).rivals() == {}
+
+
+RETARGETED = policy_spec(targetRef={"kind": "Deployment", "name": "elsewhere"})
+
+
+@pytest.mark.parametrize(
+    ("theirs", "phase", "other"),
+    [
+        pytest.param(None, Phase.VALIDATING, "theirs", id="deleted"),
+        pytest.param(InvalidSpec("spec.mode: no such mode"), Phase.APPLYING, "theirs", id="invalid"),
+        pytest.param(RETARGETED, Phase.SETTLING, "theirs", id="retargeted"),
+        pytest.param(None, Phase.ROLLED_BACK, "", id="undone"),
+        pytest.param(None, Phase.AWAITING_APPROVAL, "", id="not begun"),
+    ],
+)
+def test_what_is_on_trial_is_nobody_elses_to_change_whatever_became_of_its_policy(
+    theirs: Any, phase: Phase, other: str
+) -> None:
+    old = policy(name="old", uid="old", created_at=1.0, spec=theirs)
+    new = policy(name="new", uid="new", created_at=2.0)
+    trial = run(RunStatus(phase=phase, applied=applied()), name="theirs", policy_name="old")
+    policies = [new] if theirs is None else [new, old]
+    world = World(policies={one.key: one for one in policies}, runs={trial.key: trial})
+    assert world.rivals() == ({"new": Rivals(trial=other)} if other else {})
+    assert world.trial_beside(new) == other
+    assert world.trial_beside(old) == "", "its own"
+
+
+def test_an_older_policy_waits_for_the_trial_of_one_that_it_makes_stand_back() -> None:
+    old = policy(name="old", uid="old", created_at=1.0)
+    new = policy(name="new", uid="new", created_at=2.0)
+    trial = run(RunStatus(phase=Phase.VALIDATING, applied=applied()), name="theirs", policy_name="new")
+    world = World(policies={one.key: one for one in (new, old)}, runs={trial.key: trial})
+    assert world.rivals() == {"old": Rivals(younger=("new",), trial="theirs"), "new": Rivals(older="old")}

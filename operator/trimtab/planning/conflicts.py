@@ -38,11 +38,14 @@ class Conflict:
         return ConflictState(field=self.path, container=self.container, owner=self.owner)
 
 
-def rival(older: str) -> tuple[Conflict, ...]:
-    """The conflict with an older policy on the same workload, if there is one."""
-    if not older:
-        return ()
-    return (Conflict(EVERYTHING, "", f"policy {older}", "it is older and acts; remove one of the two"),)
+def rival(older: str, trial: str) -> tuple[Conflict, ...]:
+    """The conflict with an older policy, or with the trial of another one, on the same workload, if there is one."""
+    if older:
+        return (Conflict(EVERYTHING, "", f"policy {older}", "it is older and acts; remove one of the two"),)
+    if trial:
+        remedy = f"its change is not proven; wait until it has ended, or trimtab abort {trial}"
+        return (Conflict(EVERYTHING, "", f"run {trial} of another policy", remedy),)
+    return ()
 
 
 def scaler_of_replicas(autoscalers: Iterable[Autoscaler]) -> Autoscaler | None:

@@ -52,6 +52,8 @@ class GuardFacts:
     """Some kind of autoscalers could not be listed."""
     rival: str
     """An older policy on the same workload, if any."""
+    trial: str
+    """Another policy's run whose unproven change is on the same workload, if any."""
     now: float
     usage: Mapping[str, Usage] = field(default_factory=dict)
     """What each container used, and how far back that is known."""
@@ -86,8 +88,8 @@ def ask(facts: GuardFacts, guards: Iterable[tuple[str, Guard]] | None = None) ->
 
 def conflicts(facts: GuardFacts) -> str:
     """Who else claims what would be changed: another policy, an autoscaler, or the owner of a field."""
-    if older := rival(facts.rival):
-        return told(older)
+    if other := rival(facts.rival, facts.trial):
+        return told(other)
     if facts.workload is None:
         return ""
     status = facts.policy.status

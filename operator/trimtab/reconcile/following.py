@@ -68,7 +68,7 @@ async def follow_demand(services: Services, situation: Situation, remembered: Re
         remembered.following = decision.memory
         return Followed(decision.reason, workload.replicas, decision.not_capacity)
     remembered.following = decision.memory
-    others = told([*rival(situation.rivals.older), *([claim] if claim is not None else [])])
+    others = told([*rival(situation.rivals.older, situation.rivals.trial), *([claim] if claim is not None else [])])
     fewer = decision.replicas < workload.replicas and not decision.bounds_set
     applying = _why_not_beside(situation, workload, fewer=decision.replicas < workload.replicas)
     why_not = others or services.turns.switch.state.paused or _why_not(situation, remembered.status) or applying
@@ -288,6 +288,8 @@ async def _guard_again(services: Services, situation: Situation, workload: Workl
         return "the policy was changed meanwhile"
     if not isinstance(policy.spec, PolicySpec) or policy.spec.paused:
         return "the policy is paused"
+    if trial := services.turns.world.trial_beside(policy):
+        return f"run {trial} of another policy is on the same workload"
     autoscalers = await services.workloads.autoscalers_on(workload.kind, workload.namespace, workload.name)
     if (scaler := scaler_of_replicas(autoscalers)) is not None:
         return f"{scaler.title} scales the same workload"

@@ -268,7 +268,7 @@ class Reconciler:
         await collect_garbage(services, situation)
         outcome = Outcome(
             proposal=proposal,
-            conflicts=(*rival(situation.rivals.older), *situation.claims),
+            conflicts=(*rival(situation.rivals.older, situation.rivals.trial), *situation.claims),
             following=followed.text,
             wanted_replicas=followed.wanted,
             not_capacity=followed.not_capacity,

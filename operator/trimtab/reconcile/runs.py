@@ -243,6 +243,7 @@ def guard_facts(
         autoscalers=situation.autoscalers,
         unlisted=bool(situation.unlisted),
         rival=situation.rivals.older,
+        trial=situation.rivals.trial,
         now=now,
         usage=situation.assessment.usage,
         fleet=fleet,
@@ -273,6 +274,8 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
         situation = await read_again(services, situation, workload)
         facts = replace(facts, policy=situation.policy)
     older = next((other.name for other in situation.runs if other.name != run.name and other.phase.unproven), "")
+    if not situation.rivals.older:
+        older = older or situation.rivals.trial
     startup = situation.history.startup_seconds or 0.0
     facts = replace(
         facts,
@@ -317,11 +320,12 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
 
 
 async def read_again(services: Services, situation: Situation, workload: Workload) -> Situation:
-    """The situation with policy and autoscalers as they are right before a write. Raises KubeError."""
+    """The situation with policy, autoscalers and others' trials as they are right before a write. Raises KubeError."""
     autoscalers = await services.workloads.autoscalers_on(workload.kind, workload.namespace, workload.name)
     policy = await services.resources.policy(situation.policy.namespace, situation.policy.name)
     spec = policy.spec if isinstance(policy.spec, PolicySpec) else situation.spec.model_copy(update={"paused": True})
-    return replace(situation, policy=policy, spec=spec, autoscalers=autoscalers)
+    rivals = replace(situation.rivals, trial=services.turns.world.trial_beside(policy))
+    return replace(situation, policy=policy, spec=spec, autoscalers=autoscalers, rivals=rivals)
 
 
 async def _live(services: Services, run: Run, situation: Situation | None) -> Workload | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from trimtab.adapters.promql_scope import Scope
@@ -48,6 +49,8 @@ class Rivals:
     """The one that acts in this policy's place."""
     younger: tuple[str, ...] = ()
     """Those that stand back for this policy."""
+    trial: str = ""
+    """The run of another policy, which may be gone, whose change is on the workload and not proven."""
 
 
 @dataclass(slots=True)
@@ -89,8 +92,13 @@ class World:
         """Who else may act on the same workload, by uid of each policy that may act itself and is not alone.
 
         A policy that cannot be used or only recommends is nobody's rival, once what it had on trial is ended. One that
-        is paused stays: a pause hands the workload to nobody.
+        is paused stays: a pause hands the workload to nobody. What is on trial there is nobody else's to change,
+        whatever became of its policy.
         """
+        trials: dict[tuple[str, str, str], list[Run]] = {}
+        for run in self.runs.values():
+            if (where := _on_trial(run)) is not None:
+                trials.setdefault(where, []).append(run)
         trying = {(run.namespace, run.policy_name) for run in self.runs.values() if run.phase.unproven}
         by_target: dict[TargetKey, list[Policy]] = {}
         for policy in self.policies.values():
@@ -98,16 +106,32 @@ class World:
             if target is not None:
                 by_target.setdefault(target, []).append(policy)
         found: dict[str, Rivals] = {}
-        for policies in by_target.values():
-            if len(policies) < 2:
+        for target, policies in by_target.items():
+            there = trials.get(target, [])
+            if len(policies) < 2 and not _of_others(there, policies[0]):
                 continue  # queries are parsed only where that decides something
             acting = [policy for policy in policies if policy.key in trying or _may_act(policy, self.scope)]
-            if len(acting) < 2:
+            if not acting or (len(acting) < 2 and not _of_others(there, acting[0])):
                 continue
             first, *others = sorted(acting, key=lambda policy: (policy.created_at, policy.name))
-            found[first.uid] = Rivals(younger=tuple(other.name for other in others))
-            found.update({other.uid: Rivals(older=first.name) for other in others})
+            found[first.uid] = Rivals(younger=tuple(other.name for other in others), trial=_of_others(there, first))
+            found.update({one.uid: Rivals(older=first.name, trial=_of_others(there, one)) for one in others})
         return found
+
+    def trial_beside(self, policy: Policy) -> str:
+        """The run of another policy whose unproven change is on a policy's workload right now; empty without one."""
+        target = target_of(policy)
+        return _of_others((run for run in self.runs.values() if _on_trial(run) == target), policy)
+
+
+def _on_trial(run: Run) -> tuple[str, str, str] | None:
+    """The workload that the unproven change of a run is on."""
+    applied = run.status.applied
+    return (run.namespace, applied.kind, applied.name) if run.phase.unproven and applied is not None else None
+
+
+def _of_others(trials: Iterable[Run], policy: Policy) -> str:
+    return next((run.name for run in trials if run.policy_name != policy.name), "")
 
 
 def _may_act(policy: Policy, scope: Scope) -> bool:
