@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -60,6 +61,13 @@ def request(key: str, policy: PolicySpec, since: float, until: float, **fields: 
     """A request in the namespace shop."""
     values: dict[str, Any] = {"namespace": "shop", "step_seconds": STEP, "window_seconds": WINDOW} | fields
     return SignalRequest(key=key, spec=policy, since=since, until=until, **values)
+
+
+def span_of(form: dict[str, str]) -> tuple[float, float, float]:
+    """Start, end and step of a range query, in seconds."""
+    written = re.fullmatch(r"(\d+)(m?s)", form["step"])
+    assert written, "the step is written as a duration"
+    return float(form["start"]), float(form["end"]), int(written[1]) / (1000 if written[2] == "ms" else 1)
 
 
 CUT, CUT_SHORT = 0, 1

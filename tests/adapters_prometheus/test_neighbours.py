@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters_prometheus.prom_support import CUT, CUT_SHORT, request, serving, spec
+from tests.adapters_prometheus.prom_support import CUT, CUT_SHORT, request, serving, span_of, spec
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.prometheus_connection import PrometheusSettings
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed, parse_answer, parse_failure
@@ -21,7 +21,7 @@ Answer = tuple[int, bytes, float]
 
 def answered(form: dict[str, str], value: str = "7") -> bytes:
     """One series with a value at each step, for each target that the query names."""
-    start, end, step = (float(form[name]) for name in ("start", "end", "step"))
+    start, end, step = span_of(form)
     values = [[start + step * i, value] for i in range(round((end - start) / step) + 1)]
     series = [{"metric": {"svc": name}, "values": values} for name in ("good", "bad", "worse") if name in form["query"]]
     return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": series}}).encode()

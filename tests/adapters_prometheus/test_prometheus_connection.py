@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.adapters_prometheus.prom_support import request, serving, spec
+from tests.adapters_prometheus.prom_support import request, serving, span_of, spec
 from trimtab.adapters.json_answers import SHOWN_BYTES
 from trimtab.adapters.prometheus import PrometheusSource
 from trimtab.adapters.prometheus_connection import Connection, PrometheusSettings
@@ -37,7 +37,7 @@ def asked(url: str, **settings: Any) -> RangeAnswer | QueryFailed:
 def test_the_query_is_sent_as_a_form_with_exact_times() -> None:
     with serving(always()) as server:
         assert asked(f"{server.url}/", timeout_seconds=7.0) == RangeAnswer(())
-        form = {"query": "up", "start": "60.000", "end": "180.500", "step": "60.000", "timeout": "7s", "nocache": "1"}
+        form = {"query": "up", "start": "60.000", "end": "180.500", "step": "60s", "timeout": "7s", "nocache": "1"}
         assert server.forms == [form]
 
 
@@ -207,7 +207,7 @@ def test_an_answer_that_comes_too_slowly_is_given_up() -> None:
 
 def too_large_above(points: int) -> Reply:
     def reply(form: dict[str, str]) -> tuple[int, bytes, float]:
-        start, end, step = (float(form[name]) for name in ("start", "end", "step"))
+        start, end, step = span_of(form)
         if (end - start) / step + 1 > points:
             error = {
                 "status": "error",

@@ -93,6 +93,7 @@ POLICY = [
     ("confidence of certainty", "forecast.confidencePercent", 100, "spec.forecast.confidencePercent"),
     ("interval longer than validation", "validation.interval", "21m", "interval 21m is longer than duration 20m"),
     ("501 measurements", "validation", {"interval": "1s", "duration": "501s"}, "interval 1s makes more than 500 measurements in duration 501s"),
+    ("a year by the second", "analysis", {"interval": "1s", "history": "8784h"}, "interval 1s makes more than 1000000 samples in history 8784h"),
     ("default duration with a short interval", "validation", {"interval": "2s"}, "interval 2s makes more than 500 measurements in duration 20m"),
     ("negative failure limit", "validation.failureLimit", -1, "spec.validation.failureLimit"),
     ("tolerance above 100", "validation.tolerancePercent", 101, "spec.validation.tolerancePercent"),

@@ -15,6 +15,7 @@ import pytest
 
 from cluster.prometheus import Prometheus
 from demo.stage import Stage
+from tests.adapters_prometheus.prom_support import span_of
 from tests.operator.acting import P99, learned, play, policy, service
 from tests.operator.gate import Gate, Request
 from trimtab.adapters.kube import JsonObject
@@ -112,7 +113,8 @@ def _form(request: Request) -> dict[str, str]:
 
 
 def _points(form: dict[str, str]) -> float:
-    return round((float(form["end"]) - float(form["start"])) / float(form["step"])) + 1
+    start, end, step = span_of(form)
+    return round((end - start) / step) + 1
 
 
 def _targets(text: str) -> set[str]:

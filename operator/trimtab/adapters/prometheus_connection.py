@@ -41,6 +41,7 @@ from trimtab.adapters.prometheus_wire import (
     parse_answer,
     parse_failure,
 )
+from trimtab.adapters.promql import promql_duration
 
 _CHUNK_BYTES = 64 << 10
 """Read at a time: what is compressed may be a thousand times as much once it is unpacked."""
@@ -146,7 +147,7 @@ class Connection:
             "query": query,
             "start": f"{start:.3f}",
             "end": f"{end:.3f}",
-            "step": f"{step_seconds:.3f}",
+            "step": promql_duration(step_seconds),  # as a number it loses a millisecond now and then
             "timeout": f"{self._settings.timeout_seconds:g}s",
             "nocache": "1",  # else VictoriaMetrics moves the range to multiples of the step
         }

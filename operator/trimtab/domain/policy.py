@@ -28,6 +28,8 @@ from trimtab.domain.units import Duration, Quantity
 
 GROUP, VERSION = "trimtab.dev", "v1alpha1"
 MAX_MEASUREMENTS = 500
+MAX_SAMPLES = 1_000_000
+"""Of one signal: a week at a second, or a year at a minute."""
 
 
 class Analysis(SpecModel):
@@ -38,6 +40,15 @@ class Analysis(SpecModel):
             "interval {interval} is not shorter than history {history}; shorten it or lengthen history",
             cel=of_durations("{} < {}", "interval", "history"),
             holds=lambda a: a.interval < a.history,
+            field=".interval",
+        ),
+        Rule(
+            f"interval {{interval}} makes more than {MAX_SAMPLES} samples in history {{history}};"
+            " lengthen it or shorten history",
+            cel=of_durations(
+                f"{MAX_SAMPLES} * {{}}.getMilliseconds() >= {{}}.getMilliseconds()", "interval", "history"
+            ),
+            holds=lambda a: MAX_SAMPLES * round(a.interval * 1000) >= round(a.history * 1000),
             field=".interval",
         ),
         Rule(

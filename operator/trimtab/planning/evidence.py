@@ -90,6 +90,8 @@ def quality_of(
         max_age_seconds=guard.max_data_age,
         min_history_seconds=guard.min_history,
     )
+    if quality.problem is DataProblem.STALE:
+        quality = replace(quality, message=f"{quality.message.rstrip('.')} (spec.guardrails.maxDataAge).")
     if clusters:
         return replace(quality, problem=DataProblem.SEVERAL_CLUSTERS, message=clusters)
     load = "load" if spec.metrics.load is not None else "cpu"
