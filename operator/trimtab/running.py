@@ -13,7 +13,6 @@ import structlog
 from aiohttp import web
 
 from trimtab.adapters.store_engine import shown
-from trimtab.adapters.switch import SWITCH
 from trimtab.settings import NO_STORE, Settings
 from trimtab.watching import Watches
 from trimtab.wiring import Operator, operator
@@ -40,7 +39,7 @@ async def run(settings: Settings) -> None:
             policies=len(running.world.policies),
             namespaces=list(settings.namespaces) or "all",
             prometheus=settings.prometheus.url,
-            switch=f"{settings.switch_in}/{SWITCH}",
+            switch=running.services.turns.switch.where,
             store=settings.store_url if settings.store_url == NO_STORE else shown(settings.store_url),
         )
         watches = asyncio.create_task(watching.run())
@@ -63,9 +62,9 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def _health(port: int, running: Operator, watching: Watches) -> AsyncIterator[None]:
-    """/healthz says 503 once no round has ended for two minutes, which leases are held, and why nothing is watched.
+    """/healthz says 503 once no round has ended for two minutes, which leases are held, and what cannot be read.
 
-    The latter with 200: a new process would find no more to watch than this one.
+    The latter with 200: a new process could read no more than this one.
     """
 
     async def healthz(_: web.Request) -> web.Response:
@@ -74,6 +73,9 @@ async def _health(port: int, running: Operator, watching: Watches) -> AsyncItera
         lines = [f"last round ended {age:.0f} s ago", *running.services.leases.lines()]
         if watching.trouble:
             lines.append(f"nothing is watched: {watching.trouble}")
+        switch = running.services.turns.switch
+        if switch.trouble:
+            lines.append(f"the switch {switch.where} is not read: {switch.trouble}")
         return web.Response(status=200 if healthy else 503, text="".join(f"{line}\n" for line in lines))
 
     app = web.Application()

@@ -119,6 +119,7 @@ async def operator(settings: Settings) -> AsyncIterator[Operator]:
         settings.namespaces,
         settings.lease_namespace or own_namespace(),
         settings.lease_timing,
+        switch.where,
     )
     leases = Leases(keeper)
     for namespace, holds in leases.scopes.items():

@@ -28,7 +28,9 @@ class Scripted(LeaseKeeper):
 
     def __init__(self, *namespaces: str) -> None:
         self.time = Moment(0.0, 1e9)
-        super().__init__(self._nobody, namespaces, "trimtab", LeaseTiming(), lambda: self.time)
+        super().__init__(
+            self._nobody, namespaces, "trimtab", LeaseTiming(), "trimtab/trimtab-switch", lambda: self.time
+        )
         self.there: dict[str, LeaseRecord | KubeError] = {}
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The switch: what it says, what it holds, and that it never fails open once it was seen on."""
+"""The switch: what it says, what it holds, and that it never fails open."""
 
 from __future__ import annotations
 
@@ -115,8 +115,10 @@ FORBIDDEN = KubeError(403, "Forbidden", "no")
 ABSENT = KubeError(404, "NotFound", "none")
 UNREAD: dict[str, tuple[list[Any], bool]] = {
     "not there": ([ABSENT], False),
-    "no right to it": ([FORBIDDEN], False),
-    "no right to it, after the API server was away": ([AWAY, FORBIDDEN], False),
+    "never a right to it": ([FORBIDDEN], True),
+    "no right to it, after the API server was away": ([AWAY, FORBIDDEN], True),
+    "no right to it at first": ([FORBIDDEN, config_map(None)], False),
+    "off, then no right to it": ([config_map(None), FORBIDDEN], False),
     "the API server was never there": ([AWAY], True),
     "on, then away": ([config_map(ON), AWAY], True),
     "on, then no right to it": ([config_map(ON), FORBIDDEN], True),
@@ -133,3 +135,13 @@ async def test_what_cannot_be_read_is_as_last_seen(
         server.answer, server.now = answer, server.now + 2
         await switch.read()
     assert bool(switch.state.paused) is paused
+    assert bool(switch.trouble) is (answers[-1] in (AWAY, FORBIDDEN))
+
+
+async def test_one_that_may_not_be_read_holds_what_is_new_and_no_undo(server: Server, switch: Switch) -> None:
+    server.answer = FORBIDDEN
+    with pytest.raises(
+        FencedError, match=r"trimtab/trimtab-switch could not be read yet: 403 .*let the operator get it"
+    ):
+        await switch.admit(write(Purpose.CHANGE))
+    (await switch.admit(write(Purpose.UNDO))).check()

@@ -102,12 +102,13 @@ def test_why_a_lease_is_not_taken() -> None:
 
 
 def test_taking_counts_transitions_and_renewing_does_not() -> None:
-    first = taken(LeaseRecord("shop", "trimtab-operator", ""), ME, 10.0, 0.0)
+    first = taken(LeaseRecord("shop", "trimtab-operator", ""), ME, 10.0, 0.0, "shop/trimtab-switch")
     assert (first.holder, first.transitions, first.acquired) == (ME, 0, "1970-01-01T00:00:00.000000Z")
-    over = taken(OTHERS, ME, 10.0, 5.0)
+    over = taken(OTHERS, ME, 10.0, 5.0, "shop/trimtab-switch")
     assert (over.holder, over.transitions, over.acquired) == (ME, 4, "1970-01-01T00:00:05.000000Z")
-    again = taken(over, ME, 10.0, 7.0)
+    again = taken(over, ME, 10.0, 7.0, "bank/trimtab-switch")
     assert (again.transitions, again.acquired, again.renewed) == (4, over.acquired, "1970-01-01T00:00:07.000000Z")
+    assert parse_lease(lease_body(again)).switch == "bank/trimtab-switch"
 
 
 def test_a_lease_lasts_no_shorter_than_its_holder_believes() -> None:

@@ -101,9 +101,13 @@ class LeaseKeeper:
         namespaces: Iterable[str],
         lease_namespace: str,
         timing: LeaseTiming,
+        switch: str,
         moment: Callable[[], Moment] = now,
     ) -> None:
-        """No ``namespaces`` stands for all; ``lease_namespace`` is where the lease of such an operator is."""
+        """No ``namespaces`` stands for all; ``lease_namespace`` is where the lease of such an operator is.
+
+        The leases tell people's commands which ``switch`` is read.
+        """
         self.identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:12]}"
         self.timing = timing
         self.moment = moment
@@ -112,6 +116,7 @@ class LeaseKeeper:
             KeptLease(lease_namespace, CLUSTER_LEASE, "")
         ]
         self._connect = connect
+        self._switch = switch
         self._lease_namespace = lease_namespace
         self._may_list = True
         self._stopping = asyncio.Event()
@@ -187,7 +192,7 @@ class LeaseKeeper:
             return
         own = kept.own.record if kept.own is not None else LeaseRecord(kept.lease_namespace, kept.name, "")
         sent_at = self.moment()
-        wanted = taken(own, self.identity, self.timing.duration, sent_at.wall)
+        wanted = taken(own, self.identity, self.timing.duration, sent_at.wall, self._switch)
         try:
             await self._put(kept, wanted)
         except KubeError as error:

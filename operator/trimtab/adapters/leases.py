@@ -7,16 +7,21 @@ written the API server is asked too, as nothing in a process says that its machi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from types import MappingProxyType
+from typing import Final
 
 from trimtab.adapters.fence import Admission, Outgoing, Purpose
-from trimtab.adapters.kube import FencedError
-from trimtab.adapters.lease_keeper import API, NAMESPACE_LEASE, KeptLease, LeaseKeeper, Term
-from trimtab.domain.lease import elapsed, is_alive
+from trimtab.adapters.kube import FencedError, JsonObject, KubeClient, KubeError
+from trimtab.adapters.lease_keeper import API, CLUSTER_LEASE, NAMESPACE_LEASE, KeptLease, LeaseKeeper, Term
+from trimtab.domain.lease import elapsed, is_alive, parse_lease
+from trimtab.domain.status_types import parse_time
 
+_SILENT_SECONDS: Final = 60.0
+"""Who has not renewed its lease for so long acts no more, however its clock and ours differ."""
 _ENTERED: ContextVar[Mapping[str, Term]] = ContextVar("entered", default=MappingProxyType({}))
 """By what they cover, the terms in which the present task decides: it may wait for long, and another act meanwhile."""
 
@@ -121,3 +126,31 @@ class Leases:
         for kept in self._keeper.kept:
             if kept.covers == covers:
                 kept.begun = term
+
+
+async def switches_read(kube: KubeClient, switch: str, now: float) -> set[str]:
+    """The switches that operators read which act now, by their leases.
+
+    Raises KubeError where it cannot be seen whether this one is among them.
+    """
+    try:
+        found: list[JsonObject] = []
+        for name in (NAMESPACE_LEASE, CLUSTER_LEASE):
+            found += await kube.list(f"{API}/leases", fieldSelector=f"metadata.name={name}")
+    except KubeError as error:
+        if error.status != 403:
+            raise
+        known = _switches(await kube.list(f"{API}/namespaces/{switch.partition('/')[0]}/leases"), now)
+        if switch not in known:  # its reader's lease may be in another namespace
+            raise
+        return known
+    return _switches(found, now)
+
+
+def _switches(bodies: Iterable[JsonObject], now: float) -> set[str]:
+    found = set()
+    for record in map(parse_lease, bodies):
+        with suppress(ValueError):
+            if record.holder and record.switch and now - parse_time(record.renewed) < _SILENT_SECONDS:
+                found.add(record.switch)
+    return found

@@ -17,6 +17,8 @@ from trimtab.domain.status_types import parse_time
 SWITCH: Final = "trimtab-switch"
 SWITCH_NAMESPACE: Final = "trimtab"
 """Where it is looked for by people's commands, unless they say otherwise."""
+UNREAD: Final = "everything is paused, as the switch"
+"""How it begins to say that it is not known yet whether it is on."""
 PAUSED, REASON, BY, AT, RESUMED = "paused", "reason", "by", "at", "fleetResumedAt"
 _FRESH_SECONDS: Final = 1.0
 _OLDEST_SECONDS: Final = 3.0
@@ -62,19 +64,21 @@ def parse_switch(body: JsonObject) -> SwitchState:
 class Switch:
     """Reads the switch, and as a fence holds what it stops: new runs and changes, never an undo.
 
-    One that cannot be read stays as it was last seen; one that is not there is off.
+    One that cannot be read stays as it was last seen, and is on until it was seen; one that is not there is off.
     """
 
     def __init__(self, namespace: str, name: str = SWITCH, clock: Callable[[], float] = time.monotonic) -> None:
-        self.namespace = namespace
+        self.where = f"{namespace}/{name}"
+        """Its namespace and name."""
         self._path = switch_path(namespace, name)
         self._clock = clock
         self._kube: KubeClient | None = None
         self._reading = asyncio.Lock()
         self._asked_at: float | None = None
         self._seen = False
-        self._complaint = ""
-        self.state = SwitchState(paused=f"the switch {namespace}/{name} has not been read yet")
+        self.trouble = ""
+        """Why it cannot be read now; empty while it can."""
+        self.state = SwitchState(f"{UNREAD} {self.where} has not been read yet")
 
     def use(self, kube: KubeClient) -> None:
         """Read through this client from now on; its writes may be fenced by this switch."""
@@ -113,14 +117,16 @@ class Switch:
             else:
                 self._unread(error)
                 return
-        self._seen, self._complaint = True, ""
+        self._seen, self.trouble = True, ""
 
     def _unread(self, error: KubeError) -> None:
-        if not self._seen and error.status == 403:
-            self.state = SwitchState()  # no right to read it, so that none can be meant for this operator
-        if str(error) != self._complaint:
-            _log.warning("switch not read; it counts as last seen", paused=bool(self.state.paused), error=str(error))
-        self._complaint = str(error)
+        remedy = "; let the operator get it, as the chart's roles do" if error.status == 403 else ""
+        trouble = f"{error}{remedy}"
+        if not self._seen:  # nobody could stop what begins
+            self.state = SwitchState(f"{UNREAD} {self.where} could not be read yet: {trouble}")
+        if trouble != self.trouble:
+            _log.warning("switch not read", paused=self.state.paused, error=trouble)
+        self.trouble = trouble
 
 
 async def write_switch(kube: KubeClient, namespace: str, data: dict[str, str | None]) -> bool:

@@ -72,6 +72,9 @@ class Telemetry:
             "trimtab_fleet_paused", "1 while no trial begins, as too many failed", registry=self.registry
         )
         self._paused = Gauge("trimtab_paused", "1 while the switch stops every new write", registry=self.registry)
+        self._switch_unread = Gauge(
+            "trimtab_switch_unread", "1 while the switch cannot be read", registry=self.registry
+        )
         self._leader = Gauge(
             "trimtab_leader",
             "1 while this process holds the lease of a namespace; * stands for all of them",
@@ -138,13 +141,16 @@ class Telemetry:
         """A run ended."""
         self._runs.labels(namespace, phase).inc()
 
-    def fleet(self, *, open_runs: int, limit: int, waiting: int, fleet_paused: bool, paused: bool) -> None:
+    def fleet(
+        self, *, open_runs: int, limit: int, waiting: int, fleet_paused: bool, paused: bool, switch_unread: bool
+    ) -> None:
         """Trials of all policies, and what stops new ones."""
         self._open.set(open_runs)
         self._open_limit.set(limit)
         self._waiting.set(waiting)
         self._fleet_paused.set(fleet_paused)
         self._paused.set(paused)
+        self._switch_unread.set(switch_unread)
 
     def anomaly_began(self, namespace: str, kind: str, severity: str) -> None:
         """An anomaly was called."""

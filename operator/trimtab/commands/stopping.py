@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from trimtab.adapters.kube import KubeClient, KubeError
+from trimtab.adapters.leases import switches_read
 from trimtab.adapters.resources import FINALIZER, Resources
 from trimtab.adapters.switch import (
     AT,
@@ -14,6 +16,7 @@ from trimtab.adapters.switch import (
     REASON,
     RESUMED,
     SWITCH,
+    UNREAD,
     parse_switch,
     switch_path,
     who_am_i,
@@ -25,20 +28,18 @@ from trimtab.domain.status import ConditionType
 
 
 async def pause_all(kube: KubeClient, namespace: str, reason: str) -> str:
-    """Turn the switch on; what to tell. Raises KubeError."""
+    """Turn the switch on; what to tell. Raises KubeError, and RefusedError where no operator reads it."""
     entries = {PAUSED: "true", REASON: reason or None, BY: await who_am_i(kube), AT: _now()}
     made = await write_switch(kube, namespace, entries)
     told = f"everything is paused by ConfigMap {namespace}/{SWITCH}; trimtab resume --all to go on"
-    if not made:
-        return told
-    return (
-        f"{told}\n{namespace}/{SWITCH} was not there and is now: only an operator with --switch-namespace {namespace}"
-        " reads it"
-    )
+    return told + await _heard(kube, namespace, "nothing is paused", made=made)
 
 
 async def resume_all(kube: KubeClient, namespace: str, *, everything: bool, fleet: bool) -> str:
-    """Turn the switch off, forget the failures that stopped trials, or both; what to tell. Raises KubeError."""
+    """Turn the switch off, forget the failures that stopped trials, or both; what to tell.
+
+    Raises KubeError, and RefusedError where no operator reads the switch.
+    """
     entries: dict[str, str | None] = {}
     told = []
     if everything:
@@ -47,18 +48,41 @@ async def resume_all(kube: KubeClient, namespace: str, *, everything: bool, flee
     if fleet:
         entries[RESUMED] = _now()
         told.append("new trials begin again")
-    await write_switch(kube, namespace, entries)
-    return f"{' and '.join(told)}: ConfigMap {namespace}/{SWITCH}"
+    made = await write_switch(kube, namespace, entries)
+    heard = await _heard(kube, namespace, "nothing goes on by that", made=made)
+    return f"{' and '.join(told)}: ConfigMap {namespace}/{SWITCH}{heard}"
+
+
+async def _heard(kube: KubeClient, namespace: str, otherwise: str, *, made: bool) -> str:
+    """What to add to what was told: who else acts and reads another switch, or that this could not be seen.
+
+    Raises RefusedError where no operator reads this one, as far as that can be seen.
+    """
+    switch = f"{namespace}/{SWITCH}"
+    try:
+        read = await switches_read(kube, switch, time.time())
+    except KubeError as error:
+        unseen = f"whether an operator reads {switch} could not be seen ({error}); trimtab get -A shows it in STATUS"
+        if made:  # the chart makes it where its operator is
+            raise RefusedError(f"{otherwise} for certain: the ConfigMap was not there and is now; {unseen}") from error
+        return f"\n{unseen}"
+    others = ", ".join(sorted(read - {switch}))
+    if switch in read:
+        return f"\noperators that read {others} instead are not told" if others else ""
+    remedy = f"those that act read {others}: name its namespace by --switch-namespace" if others else "none acts"
+    raise RefusedError(f"{otherwise}: no operator reads ConfigMap {switch}, which is set for one that will; {remedy}")
 
 
 async def stopped(kube: KubeClient, namespace: str, policies: Sequence[Policy]) -> list[str]:
     """What stands above all policies: that everything is paused, and that too many trials failed."""
     lines = []
+    seen = [_message(policy, ConditionType.READY) for policy in policies]
+    told = UNREAD  # by the operator alone
     try:
         lines.append(parse_switch(await kube.get(switch_path(namespace))).paused)
     except KubeError:  # not there, or not this person's to read: what the operator saw of it is in each policy
-        seen = (_message(policy, ConditionType.READY) for policy in policies)
-        lines.append(next((text for text in seen if text.startswith("everything is paused")), ""))
+        told = "everything is paused"
+    lines.append(next((text for text in seen if text.startswith(told)), ""))
     failed = (_message(policy, ConditionType.FLEET_PAUSED, "True") for policy in policies)
     lines.append(next(filter(None, failed), ""))
     return [line for line in lines if line]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+SWITCH_ANNOTATION: Final = "trimtab.dev/switch"
 _RIVAL_DURATIONS: Final = 2.0
 """A lease of the other scope counts for so many durations after its last sign of life: its own standby goes first."""
 
@@ -58,7 +59,7 @@ def elapsed(since: Moment, now: Moment) -> float:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRecord:
-    """The spec of a Lease."""
+    """What a Lease says."""
 
     namespace: str
     name: str
@@ -68,6 +69,8 @@ class LeaseRecord:
     acquired: str = ""
     renewed: str = ""
     transitions: int = 0
+    switch: str = ""
+    """Namespace and name of the switch that its holder reads."""
 
     def is_as(self, other: LeaseRecord) -> bool:
         """Whether nobody wrote the spec in between."""
@@ -86,16 +89,18 @@ def parse_lease(body: dict[str, Any]) -> LeaseRecord:
         acquired=spec.get("acquireTime") or "",
         renewed=spec.get("renewTime") or "",
         transitions=int(spec.get("leaseTransitions") or 0),
+        switch=(meta.get("annotations") or {}).get(SWITCH_ANNOTATION, ""),
     )
 
 
 def lease_body(record: LeaseRecord) -> dict[str, Any]:
     """The object of a record, to be created or to replace the version that it names."""
     version = {"resourceVersion": record.resource_version} if record.resource_version else {}
+    about = {"annotations": {SWITCH_ANNOTATION: record.switch}} if record.switch else {}
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
-        "metadata": {"namespace": record.namespace, "name": record.name, **version},
+        "metadata": {"namespace": record.namespace, "name": record.name, **version, **about},
         "spec": {
             "holderIdentity": record.holder,
             "leaseDurationSeconds": max(1, math.ceil(record.duration)),
@@ -148,13 +153,14 @@ def why_wait(own: Sighting | None, rivals: Iterable[Sighting], identity: str, no
     return f"lease {own.record.namespace}/{own.record.name} is held by {own.record.holder}"
 
 
-def taken(own: LeaseRecord, identity: str, duration: float, wall: float) -> LeaseRecord:
+def taken(own: LeaseRecord, identity: str, duration: float, wall: float, switch: str) -> LeaseRecord:
     """The record with which we take a lease, or renew our own."""
     stamp = _stamp(wall)
+    renewed = replace(own, duration=duration, renewed=stamp, switch=switch)
     if own.holder == identity:
-        return replace(own, duration=duration, renewed=stamp)
+        return renewed
     transitions = own.transitions + 1 if own.resource_version else 0
-    return replace(own, holder=identity, duration=duration, acquired=stamp, renewed=stamp, transitions=transitions)
+    return replace(renewed, holder=identity, acquired=stamp, transitions=transitions)
 
 
 def let_go(own: LeaseRecord, wall: float) -> LeaseRecord:

@@ -135,6 +135,7 @@ class Turns:
             waiting=len(self._queue),
             fleet_paused=bool(self.failures),
             paused=bool(self.switch.state.paused),
+            switch_unread=bool(self.switch.trouble),
         )
 
     def _entry(self, policy: Policy, trigger: Trigger, now: float) -> _Waiting:
