@@ -12,6 +12,7 @@ from kubernetes import client, config
 from trimtab.adapters.resources import POLICIES, RUNS
 from trimtab.domain.objects import Policy, Run, parse_policy, parse_run
 from trimtab.domain.policy import GROUP, VERSION
+from trimtab.logs import SECRETS
 from trimtab.wiring import Operator
 
 
@@ -57,6 +58,14 @@ async def configure(settings: kopf.OperatorSettings, memo: Told, **_: Any) -> No
 
 @kopf.on.login()
 async def login(logger: kopf.Logger, settings: kopf.OperatorSettings, **_: Any) -> kopf.ConnectionInfo | None:
+    """What Kopf logs in with is shown in no log: it writes out what the API server answers."""
+    found = _login(logger, settings)
+    for secret in (found.token, found.password) if found is not None else ():
+        SECRETS.hide(secret or "")
+    return found
+
+
+def _login(logger: kopf.Logger, settings: kopf.OperatorSettings) -> kopf.ConnectionInfo | None:
     """By the kubeconfig that ``KUBECONFIG`` names now, else as Kopf does: its client reads that name when imported."""
     kubeconfig = os.environ.get("KUBECONFIG")
     if kubeconfig is None:

@@ -4,10 +4,38 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
+from typing import Final
 
 import structlog
 
+from trimtab.adapters.credentials import Redactor
 from trimtab.domain.printable import printable
+
+_KEPT: Final = 4
+"""Tokens are renewed, and texts about the one before may still come."""
+
+
+class Secrets:
+    """What no log shows, whichever library writes it."""
+
+    def __init__(self) -> None:
+        self._latest: deque[str] = deque(maxlen=_KEPT)
+        self._redactor = Redactor()
+
+    def hide(self, secret: str) -> None:
+        """Hide one from now on; only the latest few are hidden."""
+        if secret not in self._latest:
+            self._latest.append(secret)
+            self._redactor = Redactor(self._latest)
+
+    def without(self, text: str) -> str:
+        """The text without them."""
+        return self._redactor.text(text)
+
+
+SECRETS: Final = Secrets()
+"""Those of this process, as its logs are."""
 
 
 def configure(level: str, form: str) -> None:
@@ -37,7 +65,7 @@ def configure(level: str, form: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _hide, *renderers],
         )
     )
     root = logging.getLogger()
@@ -45,6 +73,10 @@ def configure(level: str, form: str) -> None:
     root.setLevel(level)
     for noisy in ("kopf", "urllib3", "asyncio", "aiohttp", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _hide(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: SECRETS.without(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _make_printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

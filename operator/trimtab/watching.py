@@ -18,6 +18,7 @@ import structlog
 from trimtab import handlers
 from trimtab.adapters.kube import KubeError
 from trimtab.handlers import Told
+from trimtab.logs import SECRETS
 from trimtab.wiring import Operator
 
 _PAUSE_SECONDS: Final = 1.0
@@ -42,7 +43,7 @@ class Watches:
         pause = _PAUSE_SECONDS
         while not self._stop.is_set():
             began = asyncio.get_running_loop().time()
-            why = await self._watch()
+            why = SECRETS.without(await self._watch())
             if self._stop.is_set():
                 return
             if asyncio.get_running_loop().time() - began > _LONGEST_PAUSE_SECONDS:

@@ -131,5 +131,13 @@ def test_secrets_are_hidden_in_every_form_in_which_they_are_sent() -> None:
     assert hidden.raw(b'so p@ss/"w it') == f"so {HIDDEN} it".encode()
 
 
+def test_a_secret_that_was_cut_off_is_hidden_as_far_as_it_goes() -> None:
+    secret = f"{CANARY}-and-much-more-of-a-token"
+    hidden = Redactor([secret])
+    for length in range(16, len(secret) + 1):
+        assert hidden.text(f"no {secret[:length]}... and {secret[:length]}") == f"no {HIDDEN}... and {HIDDEN}"
+    assert hidden.text(f"no {secret[:15]}") == f"no {secret[:15]}"
+
+
 def test_what_is_too_short_to_tell_is_left() -> None:
     assert Redactor(["1", "", "up"]).text("up 1") == "up 1"

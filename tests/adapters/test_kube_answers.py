@@ -73,6 +73,7 @@ async def test_an_answer_that_is_no_object_is_an_error_of_the_request(tmp_path: 
     [
         ("<p>Bearer {}</p>", 200),
         ("<p>Bearer {}</p>", 500),
+        ("{{Bearer {}", 200),
         ('{{"reason": "Odd", "message": "not {}"}}', 401),
         ('{{"reason": "Odd", "message": "not {}"}}', 500),
     ],

@@ -7,6 +7,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
+from operator import eq
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit, urlunsplit
@@ -17,6 +19,8 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _SHORTEST: Final = 4
 """What is shorter is found in every text, and hides nothing."""
+_CUT: Final = 16
+"""Where a secret begins with so much, what follows of it is hidden too: who repeats a text may have cut it off."""
 
 
 class CredentialError(ValueError):
@@ -100,7 +104,7 @@ def _check_value(value: str, what: str) -> None:
 
 
 class Redactor:
-    """Hides known secrets in a text, also as they look in a URL, in JSON and in basic authentication."""
+    """Hides known secrets, also as they look in a URL, in JSON and in basic authentication."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known: set[str] = set()
@@ -123,13 +127,17 @@ class Redactor:
             self.add(base64.b64encode(f"{username}:{password}".encode()).decode())
 
     def text(self, text: str) -> str:
-        """The text without the secrets."""
+        """A text without the secrets, and without the beginnings of such as were cut off in it."""
         for secret in self._longest_first:
-            text = text.replace(secret, HIDDEN)
+            at = text.find(secret[:_CUT])
+            while at >= 0:
+                end = at + sum(takewhile(bool, map(eq, text[at:], secret)))
+                text = f"{text[:at]}{HIDDEN}{text[end:]}"
+                at = text.find(secret[:_CUT], at + len(HIDDEN))
         return text
 
     def raw(self, text: bytes | bytearray) -> bytes | bytearray:
-        """The same of bytes."""
+        """What a server sent, without the secrets."""
         for secret in self._longest_first:
             text = text.replace(secret.encode(), HIDDEN.encode())
         return text

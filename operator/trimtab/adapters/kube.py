@@ -163,7 +163,7 @@ class KubeClient:
                 auth_settings=["BearerToken"],
             )
             answer = await self._api.call_api(*parts, _request_timeout=timeout_seconds)
-            raw = self._hiding(await self._read(answer.response, f"{method} {path}"), answer.status)
+            raw = await self._read(answer.response, f"{method} {path}")
         except (aiohttp.ClientError, TimeoutError, OSError, aio_client.ApiException) as error:
             text = f"{method} {path}: API server not reached: {error or type(error).__name__}"
             raise KubeError(0, "Unreachable", text) from error
@@ -176,9 +176,9 @@ class KubeClient:
             try:
                 return parse_object(raw) if raw else {}
             except ValueError as error:
-                text = f"{method} {path}: not an answer of the API server ({error}): {shown(raw)}"
+                text = f"{method} {path}: not an answer of the API server ({error}): {shown(self._hiding(raw))}"
                 raise KubeError(0, "NotAnObject", text) from error
-        raise _error(answer.status, raw)
+        raise _error(answer.status, self._hiding(raw))
 
     async def _read(self, answer: aiohttp.ClientResponse, asked: str) -> bytearray:
         """The body, given up once it is larger than answers may be."""
@@ -195,10 +195,8 @@ class KubeClient:
         answer.release()
         return body
 
-    def _hiding(self, raw: bytearray, status: int) -> bytes | bytearray:
-        """An answer that is no object asked for, which may be shown: without our own token or password."""
-        if 200 <= status < 300 and raw[:1] == b"{":
-            return raw
+    def _hiding(self, raw: bytearray) -> bytes | bytearray:
+        """An answer that may be shown: without our own token or password."""
         known = self._api.configuration
         tokens = (value.split()[-1] for value in known.api_key.values() if value.strip())
         return Redactor(filter(None, (*tokens, known.password))).raw(raw)
