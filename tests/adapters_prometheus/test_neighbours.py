@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import threading
 from typing import Any
 
 import pytest
+import structlog
 
 from tests.adapters_prometheus.prom_support import CUT, CUT_SHORT, request, serving, span_of, spec
 from trimtab.adapters.prometheus import PrometheusSource
@@ -58,6 +60,27 @@ async def test_a_round_does_not_wait_for_a_slow_query() -> None:
         assert {key: value(found) for key, found in fetched.prompt.items()} == {"good": 7.0}
         assert {key: value(await found) for key, found in fetched.late.items()} == {"bad": 7.0}
         await source.close()
+
+
+async def test_what_waits_for_its_turn_ends_quietly_with_the_source() -> None:
+    """No query is sent, and nothing is logged, for what was queued as the source was closed."""
+    sent, begun = Sent(slow="", seconds=0.5), threading.Event()
+
+    def reply(form: dict[str, str]) -> Answer:
+        begun.set()
+        return sent(form)
+
+    with serving(reply) as server, structlog.testing.capture_logs() as logged:
+        source = PrometheusSource(PrometheusSettings(server.url, patience_seconds=0.1, concurrency=1))
+        asked = [asking(name) for name in ("good", "bad", "worse")]
+        fetching = asyncio.create_task(source.fetch(asked))
+        await asyncio.to_thread(begun.wait)
+        fetching.cancel()
+        await asyncio.gather(fetching, return_exceptions=True)
+        await source.close()
+        await asyncio.sleep(0)
+        assert logged == []
+        assert len(sent.queries) < len(asked)
 
 
 async def test_slow_queries_take_no_slot_of_the_others() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -33,6 +33,7 @@ _PROMPT_AGAIN: Final = 0.5
 _STRIKES: Final = 3
 """Queries in a row that found no server, each after its retries, before the others of a round are not sent."""
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -101,6 +102,8 @@ class PrometheusSource:
         self._connection = Connection(settings, monotonic)
         self._lanes = Lanes(settings.concurrency, settings.slow_concurrency)
         self._threads = ThreadPoolExecutor(self._lanes.threads, thread_name_prefix="prometheus")
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """What is under way; all end with the source."""
         self._slow: dict[tuple[str, str], float] = {}
         """(key of the request, name of the signal) that took long, and until when they are asked for apart."""
         self._apart: dict[tuple[str, str], float] = {}
@@ -108,7 +111,10 @@ class PrometheusSource:
         self.counters = Counters()
 
     async def close(self) -> None:
-        """Waits for requests under way and closes the connection."""
+        """Ends what waits for its turn, waits for requests under way, and closes the connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
         self._connection.close()
 
@@ -133,7 +139,7 @@ class PrometheusSource:
         under_way = [_Bulk(query, prompt_seconds_left=self._settings.patience_seconds) for query in plan]
         reading: dict[str, list[asyncio.Task[list[Share]]]] = {request.key: [] for request in requests}
         for bulk in under_way:
-            task = asyncio.create_task(self._shares(bulk, run))
+            task = self._begun(self._shares(bulk, run))
             for key in bulk.keys:
                 reading[key].append(task)
         with suppress(TimeoutError):
@@ -146,11 +152,17 @@ class PrometheusSource:
         trusted = {key: result for key, result in found.items() if not result.suspect}
         telling: dict[str, asyncio.Task[RangeAnswer | QueryFailed]] = {}
         late = {
-            request.key: asyncio.create_task(self._late(request, reading[request.key], telling, run))
+            request.key: self._begun(self._late(request, reading[request.key], telling, run))
             for request in requests
             if request.key not in trusted
         }
         return Fetched(trusted, late)
+
+    def _begun(self, reading: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.create_task(reading)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _late(
         self,
@@ -168,7 +180,7 @@ class PrometheusSource:
             return result
         namespace, target = request.namespace, request.spec.target_ref
         if namespace not in telling:
-            telling[namespace] = asyncio.create_task(self._telling(namespace, request.until, run))
+            telling[namespace] = self._begun(self._telling(namespace, request.until, run))
         answer = await asyncio.shield(telling[namespace])
         if isinstance(answer, QueryFailed):
             message = f"several clusters may tell of {namespace}/{target.name}: {answer.message}"
