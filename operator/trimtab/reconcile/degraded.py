@@ -30,8 +30,12 @@ def failed(status: PolicyStatus, policy: Policy, why: str, now: float) -> Policy
 
 def late(status: PolicyStatus, policy: Policy, since: float, why: str, now: float) -> PolicyStatus:
     """The status of a policy that has waited for longer than two intervals for what its evaluation needs."""
-    age = f"of {format_time(since)}" if since > 0 else "from before the operator started"
-    return _with(status, policy, now, degraded=("True", EVALUATION_LATE, f"the status is {age}: {why}"))
+    if since > 0:
+        said = f"the status is of {format_time(since)}"
+    else:
+        known = status.last_evaluated is not None
+        said = "the status is from before the operator started" if known else "it has not been evaluated yet"
+    return _with(status, policy, now, degraded=("True", EVALUATION_LATE, f"{said}: {why}"))
 
 
 def _with(

@@ -42,9 +42,9 @@ class Late:
         """Policies that have waited for too long."""
         return [one.policy for one in self._under_way.values() if now > one.overdue_at]
 
-    async def stop(self, which: Callable[[Key], bool] = lambda _: True) -> None:
+    async def stop(self, which: Callable[[Policy], bool] = lambda _: True) -> None:
         """End those of some policies, or all."""
-        tasks = [one.task for key, one in self._under_way.items() if which(key)]
+        tasks = [one.task for one in self._under_way.values() if which(one.policy)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -90,7 +90,7 @@ class Reconciler:
 
     async def end(self, term: Term) -> None:
         """End what is under way in a term, and forget what was known: another operator writes it now."""
-        await self._late.stop(lambda key: term.covers_namespace(key[0]))
+        await self._late.stop(lambda policy: term.covers_namespace(policy.namespace))
         gone = {policy.uid for policy in self._world.policies.values() if term.covers_namespace(policy.namespace)}
         for uid in gone & self._remembered.keys():
             del self._remembered[uid]
@@ -116,6 +116,7 @@ class Reconciler:
         await self._late.stop()
 
     async def _call_off(self, keys: Iterable[Key]) -> bool:
+        await self._late.stop(self._is_forgotten)
         by_policy, is_done = self._world.runs_by_policy(), True
         for key in keys:
             policy = self._world.policies.get(key)
@@ -124,6 +125,11 @@ class Reconciler:
                 is_sure = policy is not None or await self._is_gone(key)
                 is_done = is_sure and await self._end_runs(runs, policy) and is_done
         return is_done
+
+    def _is_forgotten(self, policy: Policy) -> bool:
+        """Whether a policy was deleted; one that was made anew under its name is another."""
+        known = self._world.policies.get(policy.key)
+        return known is None or known.uid != policy.uid
 
     async def _is_gone(self, key: Key) -> bool:
         """Whether there is no such policy; one that was just made may be seen later than its first run."""
