@@ -158,6 +158,24 @@ async def last_reason(stage: Stage, run: str) -> str:
     return str((await stage.run(run))["status"]["timeline"][-1]["reason"])
 
 
+async def test_an_approval_that_is_taken_back_ends_the_trial(stage: Stage) -> None:
+    """Another plan's hash in its place: what happened is said, and the mode that nobody changed is not blamed."""
+    await play(stage, service(namespace=stage.namespace))
+    await stage.apply(policy(mode="Approve", validation={"duration": "10m"}))
+    stage.operator()
+    await learned(stage, "web")
+    await stage.create_run("asked", "web", changes=to_replicas(GOOD_REPLICAS))
+    plan = plan_hash(await stage.in_phase("asked", ["AwaitingApproval"]))
+    await stage.trimtab("approve", "asked")
+    await stage.in_phase("asked", ["Validating"])
+    await approve_hash(stage, "asked", "0123456789ab")
+    undone = (await stage.settled("asked"))["status"]
+    said = f"the approval of plan {plan} was taken back during the trial: 0123456789ab is approved now"
+    assert (undone["phase"], undone["timeline"][-1]["reason"]) == ("Cancelled", said)
+    assert undone["rollback"] == {"at": undone["rollback"]["at"], "reason": said, "restored": True}
+    assert await replicas(stage) == REPLICAS
+
+
 def plan_hash(run: JsonObject) -> str:
     """What an approval must name."""
     return str(run["status"]["plan"]["hash"])

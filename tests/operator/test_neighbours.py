@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.operator.acting import (
     SPARE_RATE,
     WELL_REPLICAS,
     counted,
+    decided,
     learned,
     play,
     policy,
@@ -29,6 +32,8 @@ from tests.operator.acting import (
 from tests.operator.audit import Audit
 from tests.operator.gate import Gate, Request
 from tests.operator.sabotage import sabotage
+from trimtab.adapters.kube import JsonObject
+from trimtab.adapters.resources import RUNS, path
 
 pytestmark = pytest.mark.cluster
 
@@ -86,12 +91,36 @@ async def test_queries_that_never_end_keep_no_other_policy_from_following(stage:
         await stage.apply(policy("prompt", horizontal=FOLLOWING))
         await counted(stage, "prompt", WELL_REPLICAS)
         for name in slow:
-            await stage.told(name, "Degraded", "True", "EvaluationLate")
+            told = await stage.told(name, "Degraded", "True", "EvaluationLate")
+            assert told["message"].startswith("it has not been evaluated yet: Prometheus has not answered ")
         assert not hanging._fate.done()
         assert {name for name, _ in audit.done()} == {"prompt"}
         hanging.drop()
         for name in slow:
             await stage.told(name, "DataAvailable", "True")
+
+
+async def test_late_evaluations_end_quietly_with_their_policy_and_with_the_operator(stage: Stage) -> None:
+    """Of a policy that is gone nothing is told any more; at the end nothing is said of queries that wait."""
+    load = {"query": HELD, "targetLabel": "service", "unit": "requests/s"}
+    slow = [f"slow-{number}" for number in range(3)]
+    await play(stage, *(service(name, namespace=stage.namespace) for name in ("prompt", *slow)))
+    async with Gate(stage.prometheus_url) as gate:
+        hanging = gate.hold(held_queries)
+        await stage.apply(*(policy(name, metrics={"load": load}) for name in slow))
+        operator = stage.operator(prometheus_url=gate.url)
+        await hanging.caught()
+        await stage.apply(policy("prompt"))
+        await learned(stage, "prompt")
+        for name in slow:
+            await stage.told(name, "Degraded", "True", "EvaluationLate")
+        await stage.kubectl("delete", "performancepolicy", slow[0])
+        await decided(stage, "prompt")
+        assert "status not written" not in operator.log
+        assert not hanging._fate.done()
+        await asyncio.to_thread(operator.stop)
+    assert "Traceback" not in operator.log
+    assert "answer not understood" not in operator.log
 
 
 @pytest.mark.parametrize(("status", "ends"), [(503, "Succeeded"), (403, "Cancelled")])
@@ -200,7 +229,7 @@ async def test_a_run_that_cannot_be_evaluated_ends_alone(
     await stage.create_run("odd", "web", changes=to_replicas(7))
     odd = await stage.settled("odd")
     assert odd["status"]["phase"] == "Failed"
-    why = "the run cannot be evaluated: OverflowError: cannot convert float infinity to integer"
+    why = "run odd cannot be evaluated: OverflowError: cannot convert float infinity to integer"
     assert odd["status"]["timeline"][-1]["reason"] == why
     await stage.create_run("sound", "web", changes=to_replicas(GOOD_REPLICAS))
     assert verdict(await stage.settled("sound")) == "Pass"
@@ -217,6 +246,59 @@ def faulty(spec, *given, **named):
     return quality_of(spec, *given, **named)
 assessment.quality_of = faulty
 """
+
+
+async def test_a_run_whose_status_a_hand_wrote_ends_alone(stage: Stage, audit: Audit) -> None:
+    """What can be read of its record is undone, the rest is named, and its policy goes on."""
+    await play(stage, service(namespace=stage.namespace))
+    await stage.apply(policy())
+    stage.operator()
+    await learned(stage, "web")
+    odd: JsonObject = {"path": "resources.x", "container": "app", "from": "1", "to": "2"}
+    count: JsonObject = {"path": "spec.replicas", "container": "", "from": str(REPLICAS), "to": str(GOOD_REPLICAS)}
+    cases: dict[str, tuple[list[JsonObject] | None, str]] = {
+        "empty": (None, "status.plan is missing"),
+        "banana": ([count | {"from": "banana"}], "from of spec.replicas cannot be read: 'banana' is not a quantity"),
+        "path": ([odd, count], "resources.x is no field that a run changes"),
+    }
+    scaled = {"spec": {"replicas": GOOD_REPLICAS}}
+    ours = ("--subresource=scale", "--field-manager=trimtab", "--type=merge", "--patch", json.dumps(scaled))
+    await stage.kubectl("patch", "deployment", "web", *ours)
+    for name, (changes, fault) in cases.items():
+        await stage.create_run(name, "web", dryRun=True, changes=to_replicas(2))
+        status = (await stage.ended(name))["status"]
+        target = f"{path(RUNS, stage.namespace, name)}/status"
+        written: JsonObject = {"phase": "Applying", "timeline": None, "plan": None}
+        if changes is not None:
+            uid = (await stage.workload("web"))["metadata"]["uid"]
+            plan = status["plan"] | {"changes": changes}
+            written = {"phase": "Validating", "plan": plan, "applied": APPLIED | {"uid": uid}}
+        await stage.kube.merge_patch(target, {"status": written})
+        ended = await stage.ended(name)
+        said = ended["status"]["timeline"][-1]
+        assert said["phase"] == "Failed"
+        assert said["reason"].startswith(f"run {name} cannot be evaluated: ")
+        assert fault in said["reason"]
+        assert not ended["status"]["rollback"].get("restored")
+        assert ended["status"]["rollback"]["notRestored"]
+    assert await replicas(stage) == REPLICAS, "as the last of them says that it was"
+    assert audit.done() == Counter({("web", "deployments/scale"): 1})
+    await stage.create_run("next", "web", changes=to_replicas(GOOD_REPLICAS))
+    assert (await stage.settled("next"))["status"]["phase"] == "Succeeded"
+    await stage.told("web", "Degraded", "False", "AsExpected")
+
+
+APPLIED: JsonObject = {
+    "kind": "Deployment",
+    "name": "web",
+    "manager": "trimtab",
+    "before": {"replicas": REPLICAS},
+    "after": {"replicas": GOOD_REPLICAS},
+    "at": "2026-01-01T00:00:00Z",
+    "validateIntervalSeconds": 4,
+    "measurements": 4,
+}
+"""The record of a change, but for the workload's uid."""
 
 
 async def test_an_evaluation_that_fails_is_told_and_undoes_what_is_on_trial(

@@ -309,6 +309,24 @@ def test_a_trial_ends_where_another_claims_its_field(phase: Phase) -> None:
     assert (over.status.phase, over.reason) == (Phase.SUPERSEDED, verdict.message)
 
 
+@pytest.mark.parametrize(
+    ("phases", "said"),
+    [
+        ([Phase.AWAITING_APPROVAL], "the approval of plan abc was taken back during the trial: other is approved now"),
+        ([], "spec.mode was lowered to Approve during the trial, and nobody approved the plan"),
+    ],
+)
+def test_an_approval_that_was_taken_back_is_not_told_as_a_lower_mode(phases: list[Phase], said: str) -> None:
+    """A run that waited for its approval was in that mode already."""
+    approve = policy(policy_spec(mode="Approve"))
+    timeline = [TimelineEntry(phase=phase, at=90.0) for phase in phases]
+    approval = {"spec": {"approval": {"planHash": "other"}}}
+    seen = facts(Phase.VALIDATING, workload(4), policy=approve, status={"timeline": timeline}, run=approval)
+    step = next_step(seen, now=131.0)
+    assert isinstance(step, Record)
+    assert (step.status.phase, step.reason) == (Phase.CANCELLED, said)
+
+
 def test_scaled_to_zero_by_the_plan_itself_is_no_interruption() -> None:
     to_none = plan(change("spec.replicas", "4", "0"))
     live = workload(0)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from tests.planning.building import policy, run
+from tests.planning.building import plan, policy, run
 from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.objects import Run
 from trimtab.domain.run import Phase, VerdictResult
@@ -18,6 +19,7 @@ from trimtab.planning.steps import Record, RunFacts
 from trimtab.reconcile.calling_off import has_to_do, needs_no_metrics
 from trimtab.reconcile.degraded import NOT_ANSWERED, failed, late
 from trimtab.reconcile.insight_conditions import conditions
+from trimtab.reconcile.late import Late
 
 APPLIED = Applied(
     kind="Deployment",
@@ -40,7 +42,8 @@ JUDGED = RunStatus(phase=Phase.VALIDATING, verdict=Verdict(result=VerdictResult.
 @pytest.mark.parametrize(
     ("one", "wanted"),
     [
-        pytest.param(run(RunStatus(phase=Phase.VALIDATING)), False, id="measured"),
+        pytest.param(run(RunStatus(phase=Phase.VALIDATING, plan=plan(), applied=APPLIED)), False, id="measured"),
+        pytest.param(run(RunStatus(phase=Phase.VALIDATING)), True, id="measured, without a record of its change"),
         pytest.param(run(RunStatus(phase=Phase.PENDING)), False, id="planned"),
         pytest.param(run(RunStatus(phase=Phase.VALIDATING), spec=CANCELLED), True, id="aborted"),
         pytest.param(run(RunStatus(phase=Phase.PENDING), spec=CANCELLED), True, id="aborted before it began"),
@@ -62,7 +65,7 @@ def test_a_run_that_cannot_be_evaluated_ends_with_the_error(phase: Phase) -> Non
     step = next_step(RunFacts(run(RunStatus(phase=phase)), policy(), None, broken="OverflowError: 1E30"), 5.0)
     assert isinstance(step, Record)
     assert step.status.phase is Phase.FAILED
-    assert step.reason == "the run cannot be evaluated: OverflowError: 1E30"
+    assert step.reason == "run checkout-1 cannot be evaluated: OverflowError: 1E30"
 
 
 READY = Condition(type="Ready", status="True", reason="Auto", message="well", last_transition_time=1.0)
@@ -86,6 +89,33 @@ def test_an_evaluation_that_is_late_says_of_when_the_status_is() -> None:
     assert told["Ready"] == READY
     assert (told["Degraded"].status, told["Degraded"].reason) == ("True", "EvaluationLate")
     assert told["Degraded"].message.startswith("the status is of 1970-01-01T00:01:00Z: ")
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "said"),
+    [
+        pytest.param(None, "it has not been evaluated yet: ", id="never"),
+        pytest.param(50.0, "the status is from before the operator started: ", id="before"),
+    ],
+)
+def test_an_evaluation_that_is_late_says_whether_there_ever_was_one(evaluated: float | None, said: str) -> None:
+    status = BEFORE.model_copy(update={"last_evaluated": evaluated})
+    told = {one.type: one for one in late(status, policy(), 0.0, NOT_ANSWERED, 200.0).conditions}
+    assert told["Degraded"].message.startswith(said)
+
+
+async def test_late_evaluations_end_with_their_policies() -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    under_way, gone, stays = Late(), policy(name="gone", uid="gone"), policy()
+    for one in (gone, stays):
+        under_way.start(one, 10.0, never())
+    await under_way.stop(lambda one: one.uid == "gone")
+    await asyncio.sleep(0)
+    assert under_way.overdue(20.0) == [stays]
+    assert gone.key not in under_way
+    await under_way.stop()
 
 
 def test_conditions_of_insights_stand_when_insights_fail() -> None:

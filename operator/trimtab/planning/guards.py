@@ -20,6 +20,7 @@ from trimtab.planning.bounds import beyond
 from trimtab.planning.conflicts import Claimants, rival, told
 from trimtab.planning.fleet import Fleet, why_wait
 from trimtab.planning.holding import held_text
+from trimtab.planning.records import fault_of_change
 from trimtab.planning.rightsizing import Usage
 from trimtab.planning.settling import why_held
 from trimtab.planning.shrinking import why_not_lowered
@@ -251,7 +252,7 @@ def acted_until(run: Run) -> float | None:
 def _like(run: Run, changes: tuple[FieldChange, ...]) -> bool:
     """Whether a run moved the same fields in the same direction."""
     plan = run.status.plan
-    if plan is None:
+    if plan is None or any(map(fault_of_change, plan.changes)):
         return False
     before = {(c.path, c.container): _direction(c) for c in plan.changes}
     return before == {(c.path, c.container): _direction(c) for c in changes}

@@ -20,6 +20,7 @@ from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
 from trimtab.planning.fleet import only_waits
 from trimtab.planning.ownership import deployer
+from trimtab.planning.records import undo_readable
 from trimtab.planning.settling import on_trial, progress_of
 from trimtab.planning.steps import (
     FIELD_MANAGER,
@@ -41,6 +42,8 @@ from trimtab.planning.undoing import gone, newer, stands, undo, writer
 def next_step(facts: RunFacts, now: float) -> Step:
     """What to do next for a run; see the phase functions for one line each."""
     run = facts.run
+    if facts.broken:
+        return _broken(facts, now)
     match run.phase:
         case Phase.PENDING:
             return _pending(facts, now)
@@ -290,11 +293,24 @@ def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
 
 def _succeeded(facts: RunFacts, now: float) -> Step:
     """Kept; a person may still undo it by setting ``cancelled``."""
-    status, spec = facts.run.status, facts.run.spec
-    undone = isinstance(spec, RunSpec) and spec.cancelled and status.applied is not None and status.rollback is None
-    if not undone or facts.run.deleting:
+    if not _to_be_undone(facts):
         return Wait("ended Succeeded")
     return undo(facts, now, Phase.ROLLED_BACK, "undone by a person")
+
+
+def _to_be_undone(facts: RunFacts) -> bool:
+    """Whether a person wants a kept change undone, and it is not yet."""
+    run = facts.run
+    kept = run.phase is Phase.SUCCEEDED and run.status.applied is not None and run.status.rollback is None
+    return kept and isinstance(run.spec, RunSpec) and run.spec.cancelled and not run.deleting
+
+
+def _broken(facts: RunFacts, now: float) -> Step:
+    """Ends a run that cannot be evaluated; what it may have changed is undone as far as its record can be read."""
+    reason = f"run {facts.run.name} cannot be evaluated: {facts.broken}"
+    if facts.run.phase.unproven or _to_be_undone(facts):
+        return undo_readable(facts, now, Phase.FAILED, reason)
+    return Wait(reason) if facts.run.finished else end(facts, now, Phase.FAILED, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,8 +327,6 @@ def _stop_reason(facts: RunFacts) -> _Stop | None:
         return _Stop(Phase.CANCELLED, "cancelled by a person")
     if facts.policy is None:
         return _Stop(Phase.CANCELLED, f"policy {facts.run.policy_name} is gone")
-    if facts.broken:
-        return _Stop(Phase.FAILED, f"the run cannot be evaluated: {facts.broken}")
     return None
 
 
@@ -333,9 +347,14 @@ def _withdrawn(facts: RunFacts) -> _Stop | None:
         other = f"{target.kind.value} {target.name}"
         return _Stop(Phase.CANCELLED, f"spec.targetRef was changed to {other} during the trial")
     mode = policy_spec.mode
-    if mode in (Mode.OBSERVE, Mode.RECOMMEND) or (mode is Mode.APPROVE and not approves(run_spec, plan)):
-        unapproved = ", and nobody approved the plan" if mode is Mode.APPROVE else ""
-        return _Stop(Phase.CANCELLED, f"spec.mode was lowered to {mode.value} during the trial{unapproved}")
+    unapproved = mode is Mode.APPROVE and not approves(run_spec, plan)
+    if unapproved and any(entry.phase is Phase.AWAITING_APPROVAL for entry in facts.run.status.timeline):
+        other = run_spec.approval.plan_hash if run_spec.approval is not None else "no plan"
+        taken_back = f"the approval of plan {plan.hash} was taken back during the trial: {other} is approved now"
+        return _Stop(Phase.CANCELLED, taken_back)
+    if mode in (Mode.OBSERVE, Mode.RECOMMEND) or unapproved:
+        and_so = ", and nobody approved the plan" if unapproved else ""
+        return _Stop(Phase.CANCELLED, f"spec.mode was lowered to {mode.value} during the trial{and_so}")
     if why := broken(plan.objectives, spec_for(policy_spec, run_spec).objectives):
         return _Stop(Phase.CANCELLED, f"{why} during the trial")
     return None

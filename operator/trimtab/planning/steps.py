@@ -69,7 +69,7 @@ class RunFacts:
     undo_error: str = ""
     """Why it will not take the change back."""
     broken: str = ""
-    """Why what the run asks for cannot be looked at: an error in it, or in us."""
+    """Why the run cannot be looked at: an error in what it asks for, in its record, or in us."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.objects import Policy, Run
 from trimtab.domain.run import Phase, RunSpec
+from trimtab.planning.records import fault_of
 
 
 def has_to_do(run: Run) -> bool:
@@ -21,7 +22,8 @@ def needs_no_metrics(run: Run, policy: Policy | None) -> bool:
     """Whether what a run has to do is to be ended, undone or let go of, whatever the metrics say."""
     if not has_to_do(run):
         return False
-    return policy is None or run.deleting or run.finished or _is_cancelled(run) or run.status.verdict is not None
+    called_off = policy is None or run.deleting or run.finished or _is_cancelled(run)
+    return called_off or run.status.verdict is not None or bool(fault_of(run.status))
 
 
 def _to_undo(run: Run) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import structlog
@@ -24,6 +24,7 @@ from trimtab.planning.fleet import Fleet, only_waits, why_wait
 from trimtab.planning.guards import GuardFacts, acted_within_a_day, ask
 from trimtab.planning.lifecycle import approves, blocked, next_step
 from trimtab.planning.plans import Proposal, adopt, no_objectives, propose, requested
+from trimtab.planning.records import fault_of
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.steps import NoPlan, Record, RunFacts, Step, Wait, Write
 from trimtab.planning.terms import spec_for
@@ -97,16 +98,20 @@ async def _next(
 ) -> tuple[RunFacts, Step]:
     """What a run's next step rests on, and the step; one that cannot be looked at is undone. Raises KubeError."""
     try:
-        facts = await _facts(services, run, situation, policy)
-        facts = replace(facts, write_error=met.write_error, undo_error=met.undo_error, write_trouble=met.write_trouble)
-        return facts, _in_turn(services, facts, next_step(facts, services.clock()))
+        if why := fault_of(run.status):
+            _log.warning("run not evaluated", run=run.name, namespace=run.namespace, why=why)
+        else:
+            seen = await _facts(services, run, situation, policy)
+            facts = replace(seen, **asdict(met))
+            return facts, _in_turn(services, facts, next_step(facts, services.clock()))
     except KubeError:
         raise
     except Exception as error:  # noqa: BLE001 - told of on the run; its policy goes on
         _log.exception("run not evaluated", run=run.name, namespace=run.namespace)
-        workload = await _live(services, run, situation)
-        broken = RunFacts(run, policy, workload, undo_error=met.undo_error, broken=said(error))
-        return broken, next_step(broken, services.clock())
+        why = said(error)
+    workload = await _live(services, run, situation)
+    broken = RunFacts(run, policy, workload, undo_error=met.undo_error, broken=why)
+    return broken, next_step(broken, services.clock())
 
 
 async def make(services: Services, situation: Situation, proposal: Proposal | NoPlan) -> Run | str:
@@ -330,7 +335,7 @@ async def read_again(services: Services, situation: Situation, workload: Workloa
 
 async def _live(services: Services, run: Run, situation: Situation | None) -> Workload | None:
     applied = run.status.applied
-    if applied is not None and applied.kind:
+    if applied is not None and applied.kind in list(TargetKind):
         return await services.workloads.read(TargetKind(applied.kind), run.namespace, applied.name)
     if situation is None:
         return None

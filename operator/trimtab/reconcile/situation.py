@@ -19,6 +19,7 @@ from trimtab.planning.findings import Assessment, Known
 from trimtab.planning.flight import Foreseen, foreseen
 from trimtab.planning.hpa import cpu_scaling
 from trimtab.planning.options import Demand, PlanInputs
+from trimtab.planning.records import fault_of
 from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.strategies import STRATEGIES, Strategy
 from trimtab.reconcile.world import Rivals
@@ -195,7 +196,8 @@ class Situation:
 
 def _kept_among(runs: tuple[Run, ...]) -> Run | None:
     """The newest run that was kept and not undone."""
-    return _last_applied(tuple(run for run in runs if run.phase is Phase.SUCCEEDED and run.status.rollback is None))
+    kept = (run for run in runs if run.phase is Phase.SUCCEEDED and run.status.rollback is None)
+    return _last_applied(tuple(run for run in kept if not fault_of(run.status)))
 
 
 def _last_applied(runs: tuple[Run, ...]) -> Run | None:
