@@ -270,6 +270,36 @@ def test_next_step(given_facts: RunFacts, wanted: Phase | VerdictResult | type) 
         assert isinstance(step, wanted), step
 
 
+FAILED = {"verdict": Verdict(result=FAIL)}
+
+
+@pytest.mark.parametrize("how", ["undo_error", "undo_trouble"])
+def test_an_undo_that_is_refused_is_recorded_once_and_tried_again(how: str) -> None:
+    given_facts = facts(Phase.VALIDATING, workload(6), status=FAILED, **{how: "denied by policy"})
+    step = next_step(given_facts, now=101.0)
+    assert isinstance(step, Record), step
+    assert (step.status.phase, step.status.undo_refused) == (Phase.VALIDATING, "denied by policy")
+    assert step.status.timeline[-1].reason == "cannot undo yet: denied by policy"
+    recorded = replace(given_facts, run=replace(given_facts.run, status=step.status))
+    assert isinstance(next_step(recorded, now=102.0), Wait)
+    again = replace(recorded, undo_error="", undo_trouble="")
+    assert isinstance(next_step(again, now=103.0), Write), "with the next round"
+    ended = next_step(replace(again, workload=workload(4)), now=104.0)
+    assert isinstance(ended, Record)
+    assert (ended.status.phase, ended.status.undo_refused) == (Phase.ROLLED_BACK, "")
+
+
+@pytest.mark.parametrize(("how", "phase"), [("undo_error", Phase.SUPERSEDED), ("undo_trouble", Phase.SETTLING)])
+def test_beside_a_newer_value_what_can_never_be_undone_is_left(how: str, phase: Phase) -> None:
+    """A size that is invalid beside a person's is; a conflict passes."""
+    person = FieldOwner("kubectl", "Update", "scale", "2026-01-02T00:00:00Z")
+    mixed = workload(9, container=fields.sizes_of(workload(), [CPU_UP])[0], replicas_owner=person)
+    both = {"plan": plan(REPLICAS_4_TO_6, CPU_UP)}
+    step = next_step(facts(Phase.SETTLING, mixed, status=both, **{how: "no"}), now=101.0)
+    assert isinstance(step, Record), step
+    assert step.status.phase is phase
+
+
 RESIZED = workload(4, container=size("750m"))
 KEEPS = policy(policy_spec(validation={"settle": "10s", "onInconclusive": "Keep"}))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.planning.building import plan, policy, run
+from tests.reconcile.test_savings import situation
 from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.objects import Run
 from trimtab.domain.run import Phase, VerdictResult
@@ -15,11 +16,13 @@ from trimtab.domain.run_status import Applied, Rollback, RunStatus, Verdict
 from trimtab.domain.status import Condition, PolicyStatus, Snapshot
 from trimtab.planning.assessment import said
 from trimtab.planning.lifecycle import next_step
-from trimtab.planning.steps import Record, RunFacts
+from trimtab.planning.steps import NoPlan, Record, RunFacts
 from trimtab.reconcile.calling_off import has_to_do, needs_no_metrics
 from trimtab.reconcile.degraded import NOT_ANSWERED, failed, late
 from trimtab.reconcile.insight_conditions import conditions
 from trimtab.reconcile.late import Late
+from trimtab.reconcile.outcome import Outcome
+from trimtab.reconcile.reporting import compose
 
 APPLIED = Applied(
     kind="Deployment",
@@ -122,3 +125,13 @@ def test_conditions_of_insights_stand_when_insights_fail() -> None:
     turned = {str(kind): turn for kind, turn in conditions(None, BEFORE, "ValueError: odd").items()}
     assert turned["Healthy"] == ("True", "Healthy", "91 of 100")
     assert turned["Anomaly"] == ("Unknown", "InsightsFailed", "ValueError: odd")
+
+
+def test_an_undo_that_is_refused_comes_before_all_else() -> None:
+    refused = run(RunStatus(phase=Phase.VALIDATING, plan=plan(), undo_refused="denied by policy"))
+    given = situation(runs=(refused,))
+    for runs, reason in (((refused,), "UndoRefused"), ((), "EvaluationFailed")):
+        outcome = Outcome(NoPlan("none"), (), "", None, runs=runs, trouble="no plan could be made")
+        told = next(one for one in compose(given, outcome, PolicyStatus()).conditions if one.type == "Degraded")
+        assert (told.status, told.reason) == ("True", reason)
+        assert ("run checkout-1 cannot be undone yet: denied by policy" in told.message) is bool(runs)

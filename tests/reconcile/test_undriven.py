@@ -1,4 +1,4 @@
-"""A write that the API server does not take now: the run waits for it, not for ever, and the policy goes on."""
+"""A write that the API server does not take: the run waits for it, not for ever, is told, and the policy goes on."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from trimtab.adapters.kube import FencedError, KubeError
 from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.objects import Run, Workload
 from trimtab.domain.rollout import RolloutStatus
-from trimtab.domain.run import Phase
-from trimtab.domain.run_status import Applied, RunStatus, TimelineEntry
+from trimtab.domain.run import Phase, VerdictResult
+from trimtab.domain.run_status import Applied, RunStatus, TimelineEntry, Verdict
 from trimtab.domain.status import Snapshot
 from trimtab.reconcile.following import _why_not_beside
 from trimtab.reconcile.round import Reconciler
@@ -43,16 +43,28 @@ STATUS = RunStatus(
 APPLYING = run(STATUS, finalizers=(FINALIZER,))
 
 
+CONFLICT = KubeError(409, "Conflict", "the object has been modified")
+CAUSELESS = KubeError(422, "Invalid", "admission webhook denied the request")
+INVALID = KubeError(422, "Invalid", "policy denied the request", invalid=True)
+FORBIDDEN = KubeError(403, "Forbidden", "policy denied the request")
+
+
 class Cluster:
     """One run and its workload, whose writes meet an error."""
 
-    def __init__(self, error: KubeError, now: float) -> None:
-        self.one, self.error, self.now, self.tries = APPLYING, error, now, 0
+    def __init__(self, error: KubeError | None, now: float, one: Run = APPLYING, live: Workload = LIVE) -> None:
+        self.one, self.live, self.error, self.now, self.tries = one, live, error, now, 0
+        self.events: list[str] = []
+        self.status_error: KubeError | None = None
 
     async def run(self, namespace: str, name: str) -> Run:
         return self.one
 
     async def write_run_status(self, one: Run, status: RunStatus) -> Run:
+        self.tries += 1
+        if self.status_error is not None:
+            raise self.status_error
+        self.tries -= 1
         self.one = replace(self.one, status=status)
         return self.one
 
@@ -60,17 +72,20 @@ class Cluster:
         return one
 
     async def read(self, *_: Any) -> Workload:
-        return LIVE
+        return self.live
 
     async def scale(self, live: Workload, replicas: int, purpose: Purpose) -> None:
         self.tries += 1
-        raise self.error
+        if self.error is not None:
+            raise self.error
+        self.live = workload(replicas)
 
-    async def post(self, *_: Any) -> None: ...
+    async def post(self, about: Run, kind: str, reason: str, message: str, at: float) -> None:
+        self.events.append(reason)
 
     @property
     def services(self) -> Services:
-        telemetry = SimpleNamespace(run_ended=lambda *_: None)
+        telemetry = SimpleNamespace(run_ended=lambda *_: None, wrote=lambda *_: None)
         given = SimpleNamespace(
             resources=self, workloads=self, events=self, telemetry=telemetry, store=None, clock=lambda: self.now
         )
@@ -92,6 +107,58 @@ async def test_it_is_given_up_after_the_deadline() -> None:
     assert (driven.phase, cluster.tries) == (Phase.FAILED, 1)
     assert driven.status.rollback is not None
     assert driven.status.rollback.reason.endswith("500 InternalError: failed calling webhook")
+
+
+@pytest.mark.parametrize("error", [CONFLICT, CAUSELESS])
+async def test_a_change_that_is_refused_as_stale_again_and_again_has_the_same_deadline(error: KubeError) -> None:
+    """It is read again once, as something may have changed, and then comes again with the round."""
+    soon = Cluster(error, 159.0)
+    with pytest.raises(KubeError) as raised:
+        await drive(soon.services, APPLYING, None, policy())
+    assert (raised.value, soon.tries, soon.one.phase) == (error, 2, Phase.APPLYING)
+    late = Cluster(error, 160.0)
+    driven = await drive(late.services, APPLYING, None, policy())
+    assert driven is not None
+    assert (driven.phase, late.tries) == (Phase.FAILED, 2)
+    assert driven.status.rollback is not None
+    assert driven.status.rollback.reason == f"the change could not be written in time: {error}"
+
+
+@pytest.mark.parametrize("error", [CONFLICT, CAUSELESS, INVALID, FORBIDDEN])
+async def test_a_status_that_is_refused_is_told_and_comes_again(error: KubeError) -> None:
+    """Here that of a run whose change is there already."""
+    cluster = Cluster(None, 101.0, live=workload(6))
+    cluster.status_error = error
+    with pytest.raises(KubeError) as raised:
+        await drive(cluster.services, APPLYING, None, policy())
+    assert (raised.value, cluster.tries) == (error, 2 if error in (CONFLICT, CAUSELESS) else 1)
+
+
+FAILED = run(
+    STATUS.model_copy(
+        update={"phase": Phase.VALIDATING, "verdict": Verdict(result=VerdictResult.FAIL, message="slow")}
+    ),
+    finalizers=(FINALIZER,),
+)
+
+
+@pytest.mark.parametrize(("error", "tries"), [(FORBIDDEN, 1), (INVALID, 1), (CAUSELESS, 2), (CONFLICT, 2)])
+async def test_an_undo_that_is_refused_is_told_once_until_it_succeeds(error: KubeError, tries: int) -> None:
+    cluster = Cluster(error, 200.0, FAILED, workload(6))
+    for rounds in (1, 2, 3):
+        driven = await drive(cluster.services, cluster.one, None, policy())
+        assert driven is not None
+        assert (driven.phase, cluster.tries) == (Phase.VALIDATING, rounds * tries), "it goes on trying"
+        assert driven.status.undo_refused == f"the API server refuses the write: {error.message}"
+        assert [entry.reason for entry in driven.status.timeline[1:]] == [
+            f"cannot undo yet: {driven.status.undo_refused}"
+        ]
+    assert cluster.events == ["UndoRefused"]
+    cluster.error = None
+    undone = await drive(cluster.services, cluster.one, None, policy())
+    assert undone is not None
+    assert (undone.phase, undone.status.undo_refused, cluster.live.replicas) == (Phase.ROLLED_BACK, "", 4)
+    assert cluster.events == ["UndoRefused", "RolledBack"]
 
 
 async def test_a_fence_is_no_reason_to_give_up() -> None:

@@ -315,6 +315,9 @@ class RunStatus(StatusModel):
     """Measurements of the trial; where there are more, the latest."""
     verdict: Verdict | None = None
     """What the evidence says of the trial."""
+    undo_refused: Sentence = ""
+    """Why the API server does not take the change back, which is tried again in each round; empty while nothing does
+    so."""
     rollback: Rollback | None = None
     """How the change was undone."""
     timeline: list[TimelineEntry] = Field(default_factory=list, max_length=32)

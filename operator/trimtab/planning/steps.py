@@ -68,6 +68,8 @@ class RunFacts:
     """Why it did not take the change just now, where trying again may help."""
     undo_error: str = ""
     """Why it will not take the change back."""
+    undo_trouble: str = ""
+    """Why it did not take it back just now, although the live object is as it was read."""
     broken: str = ""
     """Why the run cannot be looked at: an error in what it asks for, in its record, or in us."""
 
@@ -153,4 +155,6 @@ def become(facts: RunFacts, now: float, phase: Phase, reason: str, status: RunSt
 
 
 def end(facts: RunFacts, now: float, phase: Phase, reason: str, status: RunStatus | None = None) -> Record:
+    """The status in a phase in which nothing is left to undo."""
+    status = (status or facts.run.status).model_copy(update={"undo_refused": ""})
     return become(facts, now, phase, reason, status)

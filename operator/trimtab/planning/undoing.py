@@ -9,7 +9,7 @@ from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
 from trimtab.planning.ownership import claimant
 from trimtab.planning.settling import progress_of, why_held
-from trimtab.planning.steps import RunFacts, Step, Wait, Write, end
+from trimtab.planning.steps import RunFacts, Step, Wait, Write, become, end
 
 
 def gone(facts: RunFacts, now: float) -> Step | None:
@@ -43,10 +43,11 @@ def undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
     ours = tuple(
         change for change in written if change not in others and fields.seen(facts.workload, change) is Seen.AFTER
     )
-    if ours and not facts.undo_error:
+    refused = facts.undo_error or facts.undo_trouble
+    if ours and not refused:
         return Write(fields.reversed_changes(ours), undo=True, reason=reason)
-    if ours and not foreign:
-        return Wait(f"cannot undo yet: {facts.undo_error}")
+    if ours and not (foreign and facts.undo_error):  # beside a newer value ours may never fit again
+        return _refused(facts, now, refused)
     left: list[str] = []
     if foreign:
         said = stands(facts.workload, *foreign[0])
@@ -61,6 +62,15 @@ def undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
         left.append(f"pods: {why}")
     rollback = Rollback(reason=reason, at=now, restored=not left, not_restored=left)
     return end(facts, now, phase, reason, status.model_copy(update={"rollback": rollback}))
+
+
+def _refused(facts: RunFacts, now: float, why: str) -> Step:
+    """Waits to undo with the next round; that it is refused is recorded once."""
+    told = f"cannot undo yet: {why}"
+    if facts.run.status.undo_refused:
+        return Wait(told)
+    status = facts.run.status.model_copy(update={"undo_refused": why[:1024]})
+    return become(facts, now, facts.run.phase, told, status)
 
 
 def newer(facts: RunFacts, change: FieldChange) -> str:

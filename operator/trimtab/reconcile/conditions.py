@@ -18,7 +18,7 @@ from trimtab.planning.findings import Assessment
 from trimtab.planning.holding import held_text
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.insight_conditions import Turn, conditions
-from trimtab.reconcile.outcome import Outcome
+from trimtab.reconcile.outcome import UNDO_REFUSED, Outcome
 from trimtab.reconcile.situation import Situation
 
 
@@ -85,7 +85,10 @@ def _insights(assessment: Assessment, status: PolicyStatus) -> dict[ConditionTyp
 
 
 def _degraded(situation: Situation, outcome: Outcome) -> Turn:
-    """What of the evaluation did not succeed while the rest went on."""
+    """What did not succeed while the rest went on: undoing first, as a change that failed is still in place."""
+    if refused := [run for run in outcome.runs if run.status.undo_refused]:
+        why = "; ".join(f"run {run.name} cannot be undone yet: {run.status.undo_refused}" for run in refused)
+        return "True", UNDO_REFUSED, f"{why}; it is tried again in each round"
     if outcome.trouble:
         return "True", "EvaluationFailed", outcome.trouble
     if why := situation.assessment.insights_failed:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from trimtab.domain.objects import Run
 from trimtab.planning.conflicts import Conflict
 from trimtab.planning.plans import Proposal
 from trimtab.planning.steps import NoPlan
+
+UNDO_REFUSED: Final = "UndoRefused"
+"""Reason of Degraded=True, and of an Event, while the API server does not take a change back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -30,6 +30,8 @@ from trimtab.planning.steps import NoPlan, Record, RunFacts, Step, Wait, Write
 from trimtab.planning.terms import spec_for
 from trimtab.planning.versions import learns_from, too_new
 from trimtab.reconcile.judging import judge, throttled
+from trimtab.reconcile.met import Met
+from trimtab.reconcile.outcome import UNDO_REFUSED
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation
 
@@ -37,45 +39,24 @@ _STEPS_A_ROUND: Final = 16
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Met:
-    """What the writes of a run have met since it is driven, as in its facts."""
-
-    write_error: str
-    undo_error: str
-    write_trouble: str
-
-
 async def drive(services: Services, run: Run, situation: Situation | None, policy: Policy | None) -> Run | None:
     """Take a run as far as it goes now; the run as it is then, or None when it is gone. Raises KubeError."""
-    write_error = undo_error = ""
-    trouble: KubeError | None = None
+    met = Met()
     for _ in range(_STEPS_A_ROUND):
         there = await read(services, run)
         if there is None:
             return None
         run = there
-        met = _Met(write_error, undo_error, str(trouble or ""))
         facts, step = await _next(services, run, situation, policy, met)
         try:
-            if not await _do(services, facts, step):
-                if trouble is not None and run.phase is Phase.APPLYING:
-                    raise trouble
-                return await _settle_finalizer(services, run)
-        except KubeError as error:
-            if error.refused or error.conflict:
-                _log.info("read again: changed since it was read", run=run.name, namespace=run.namespace)
+            if await _do(services, facts, step):
                 continue
-            if error.status in (0, 429) or error.status >= 500:
-                if trouble is None and isinstance(step, Write) and not step.undo and not isinstance(error, FencedError):
-                    trouble = error  # the run says whether it goes on to wait for it
-                    continue
-                raise
-            refusal = f"the API server refuses the write: {error.message or error.reason}"
-            if isinstance(step, Write) and step.undo:
-                undo_error = refusal
-            else:
-                write_error = refusal
+            if met.trouble is not None and run.phase is Phase.APPLYING:
+                raise met.trouble
+            return await _settle_finalizer(services, run)
+        except KubeError as error:
+            met = met.then(step, error)
+            _log.info("read again", run=run.name, namespace=run.namespace, why=str(error))
     return run
 
 
@@ -94,15 +75,14 @@ async def _next(
     run: Run,
     situation: Situation | None,
     policy: Policy | None,
-    met: _Met,
+    met: Met,
 ) -> tuple[RunFacts, Step]:
     """What a run's next step rests on, and the step; one that cannot be looked at is undone. Raises KubeError."""
     try:
         if why := fault_of(run.status):
             _log.warning("run not evaluated", run=run.name, namespace=run.namespace, why=why)
         else:
-            seen = await _facts(services, run, situation, policy)
-            facts = replace(seen, **asdict(met))
+            facts = met.told(await _facts(services, run, situation, policy))
             return facts, _in_turn(services, facts, next_step(facts, services.clock()))
     except KubeError:
         raise
@@ -110,7 +90,7 @@ async def _next(
         _log.exception("run not evaluated", run=run.name, namespace=run.namespace)
         why = said(error)
     workload = await _live(services, run, situation)
-    broken = RunFacts(run, policy, workload, undo_error=met.undo_error, broken=why)
+    broken = met.told(RunFacts(run, policy, workload, broken=why))
     return broken, next_step(broken, services.clock())
 
 
@@ -372,10 +352,12 @@ async def _record(services: Services, run: Run, step: Record) -> None:
     entering = status.phase is not None and status.phase.unproven
     if entering and FINALIZER not in run.finalizers and not run.deleting:
         run = await services.resources.set_finalizer(run, present=True)
-    before = run.status.phase
+    before = run.status
     run = await services.resources.write_run_status(run, status)
     _log.info("run", run=run.name, namespace=run.namespace, phase=str(status.phase), reason=step.reason)
-    if status.phase is not None and status.phase is not before:
+    if status.undo_refused and not before.undo_refused:
+        await services.events.post(run, "Warning", UNDO_REFUSED, step.reason, services.clock())
+    if status.phase is not None and status.phase is not before.phase:
         bad = status.phase in (Phase.FAILED, Phase.ROLLED_BACK, Phase.REJECTED)
         await services.events.post(
             run, "Warning" if bad else "Normal", status.phase.value, step.reason, services.clock()
