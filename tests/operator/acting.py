@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from demo.stage import Simulation, Stage
 from trimtab.adapters.kube import JsonObject
+from trimtab.domain.status_types import parse_time
 from trimtab.simulation.arrivals import Constant
 from trimtab.simulation.behaviour import Cliff, ServiceModel
 from trimtab.simulation.scenario import Scenario, SimulatedService, manifest
@@ -187,11 +188,21 @@ def verdict(run: JsonObject) -> str:
 
 def owner(workload: JsonObject, *keys: str) -> list[tuple[str, str, str]]:
     """(manager, operation, subresource) of the owners of a field, by the path of its ``f:`` keys."""
+    return [(entry["manager"], entry["operation"], entry.get("subresource", "")) for entry in _owning(workload, keys)]
+
+
+def written_at(body: JsonObject, *keys: str) -> float:
+    """When a field was written last, as the API server has it."""
+    return max(parse_time(entry["time"]) for entry in _owning(body, keys))
+
+
+def _owning(body: JsonObject, keys: tuple[str, ...]) -> list[JsonObject]:
+    """The entries of managedFields that have a field."""
     found = []
-    for entry in workload["metadata"]["managedFields"]:
+    for entry in body["metadata"]["managedFields"]:
         fields: Any = entry.get("fieldsV1") or {}
         for key in keys:
             fields = fields.get(key) if isinstance(fields, dict) else None
         if fields is not None:
-            found.append((entry["manager"], entry["operation"], entry.get("subresource", "")))
+            found.append(entry)
     return found
