@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.planning.building import workload
 from trimtab.adapters.kube import JsonObject, KubeError
 from trimtab.adapters.pods import Pods
@@ -91,6 +93,47 @@ async def test_what_befell_a_pod() -> None:
     )
     assert by_name["pending"].unschedulable == "3 Insufficient cpu"
     assert [name for name, one in by_name.items() if one.disrupted] == ["evicted", "preempted", "ends"]
+
+
+FAILED = {"terminated": {"reason": "Error", "exitCode": 2, "finishedAt": AT}}
+DONE = {"terminated": {"reason": "Completed", "exitCode": 0, "finishedAt": AT}}
+RUNS: JsonObject = {"running": {}}
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "is_sidecar", "ended"),
+    [
+        pytest.param(DONE, {}, False, (0.0, "", 0), id="done, as it should be"),
+        pytest.param(FAILED, {}, False, (UNIX, "Error", 2), id="failed"),
+        pytest.param({"waiting": {"reason": "CrashLoopBackOff"}}, FAILED, False, (UNIX, "Error", 2), id="fails"),
+        pytest.param(DONE, FAILED, False, (UNIX, "Error", 2), id="failed, and was started again"),
+        pytest.param(RUNS, {}, True, (0.0, "", 0), id="a sidecar that runs"),
+        pytest.param(RUNS, DONE, True, (UNIX, "Completed", 0), id="a sidecar that ended, which it never should"),
+        pytest.param(RUNS, FAILED, True, (UNIX, "Error", 2), id="a sidecar that failed"),
+    ],
+)
+async def test_what_befell_an_init_container(
+    state: JsonObject, last: JsonObject, is_sidecar: bool, ended: tuple[float, str, int]
+) -> None:
+    status = {"name": "setup", "ready": state is not FAILED, "state": state, "lastState": last}
+    app = {"name": "app", "ready": True, "state": RUNS}
+    body = pod("a", "new", initContainerStatuses=[status], containerStatuses=[app])
+    body["spec"] = {"initContainers": [{"name": "setup", **({"restartPolicy": "Always"} if is_sidecar else {})}]}
+    found = await seen(Answers(replicasets=[replica_set("new", "2")], pods=[body]))
+    assert isinstance(found, PodsSeen)
+    init, other = found.pods[0].containers
+    assert (init.name, other.name) == ("setup", "app")
+    assert (init.ended_at, init.ended_reason, init.exit_code) == ended
+    assert init.waiting == state.get("waiting", {}).get("reason", "")
+    assert other.ended_at == 0.0
+
+
+@pytest.mark.parametrize("reason", ["Evicted", "Preempting", "NodeLost", "NodeShutdown", "Shutdown", "Terminated"])
+async def test_pods_that_end_with_their_node_or_for_others_are_disrupted(reason: str) -> None:
+    bodies = [pod("a", "new", reason=reason), pod("b", "new", reason="DeadlineExceeded")]
+    found = await seen(Answers(replicasets=[replica_set("new", "2")], pods=bodies))
+    assert isinstance(found, PodsSeen)
+    assert [one.disrupted for one in found.pods] == [True, False]
 
 
 async def test_reasons_come_from_conditions_then_events_of_what_lags() -> None:

@@ -23,6 +23,8 @@ def waiting(reason: str, message: str = "") -> PodSeen:
     )
 
 
+FAILING = ContainerSeen("setup", ready=False, ended_at=100.0, ended_reason="Error", exit_code=2)
+ENDED = PodSeen("web-1", ready=False, containers=(FAILING, ContainerSeen("app", ready=False)))
 RUNS = PodSeen("web-1", ready=False, containers=(ContainerSeen("app", ready=False), ContainerSeen("side")))
 
 
@@ -45,8 +47,20 @@ RUNS = PodSeen("web-1", ready=False, containers=(ContainerSeen("app", ready=Fals
             False,
             id="crash before probe",
         ),
+        pytest.param(
+            PodsSeen((ENDED,), (PROBE,)),
+            "Error: container setup of pod web-1 ended with exit code 2",
+            False,
+            id="ended",
+        ),
         pytest.param(PodsSeen((RUNS,), (PROBE,)), f"Unhealthy: {PROBE.message}", False, id="probe"),
         pytest.param(PodsSeen((waiting("ContainerCreating"),)), "NotReady: pod web-1", False, id="starting"),
+        pytest.param(
+            PodsSeen((replace(ENDED, containers=(replace(FAILING, ended_at=99.0),)),)),
+            "NotReady: pod web-1 runs and is not ready (setup)",
+            False,
+            id="ended before the change",
+        ),
         pytest.param(PodsSeen((RUNS,)), "NotReady: pod web-1 runs and is not ready (app)", False, id="not ready"),
     ],
 )

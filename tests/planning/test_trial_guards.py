@@ -91,6 +91,11 @@ def ended(reason: str = "Error", at: float = 150.0, container: str = "app", **po
         pytest.param(
             facts(pods=ended(container="side"), changes=(REPLICAS_4_TO_6,)), "container side", id="another count, any"
         ),
+        pytest.param(
+            facts(pods=ended("OOMKilled", container="proxy"), changes=(REPLICAS_4_TO_6,)),
+            "container proxy of pod web-1 was killed for memory",
+            id="another count, a native sidecar killed for memory",
+        ),
         pytest.param(facts(pods=ended(of_change=False)), "", id="a pod of the former size"),
         pytest.param(facts(pods=ended(disrupted=True)), "", id="evicted, preempted, or lost with its node"),
         pytest.param(facts(pods=ended("ContainerStatusUnknown")), "", id="the node was lost"),

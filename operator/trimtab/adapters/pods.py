@@ -114,7 +114,12 @@ def _pod(body: JsonObject, *, of_change: bool) -> PodSeen:
     meta, status = body["metadata"], body.get("status") or {}
     conditions = {one["type"]: one for one in status.get("conditions") or []}
     placed = conditions.get("PodScheduled") or {}
-    statuses = status.get("containerStatuses") or []
+    inits, statuses = status.get("initContainerStatuses") or [], status.get("containerStatuses") or []
+    sidecars = {
+        one["name"]
+        for one in (body.get("spec") or {}).get("initContainers") or []
+        if one.get("restartPolicy") == "Always"
+    }
     return PodSeen(
         name=meta["name"],
         of_change=of_change,
@@ -123,13 +128,18 @@ def _pod(body: JsonObject, *, of_change: bool) -> PodSeen:
         or status.get("reason") in _DISRUPTED
         or (conditions.get("DisruptionTarget") or {}).get("status") == "True",
         unschedulable=placed.get("message", "") if placed.get("status") == "False" else "",
-        containers=tuple(_container(one) for one in statuses),
+        containers=(
+            *(_container(one, may_end=one["name"] not in sidecars) for one in inits),
+            *(_container(one) for one in statuses),
+        ),
     )
 
 
-def _container(status: JsonObject) -> ContainerSeen:
+def _container(status: JsonObject, *, may_end: bool = False) -> ContainerSeen:
+    """A container; one that may end, as an init container does, has only ended where it failed."""
     state, last = status.get("state") or {}, status.get("lastState") or {}
-    ended = state.get("terminated") or last.get("terminated") or {}
+    ends = [one for one in (state.get("terminated"), last.get("terminated")) if one]
+    ended: JsonObject = next((one for one in ends if not may_end or one.get("exitCode")), {})
     waiting = state.get("waiting") or {}
     finished = ended.get("finishedAt")
     return ContainerSeen(

@@ -12,7 +12,7 @@ class ContainerSeen:
     name: str
     ready: bool = True
     ended_at: float = 0.0
-    """When it ended last, in unix seconds; 0 for one that never did."""
+    """When it ended last, in unix seconds; 0 for one that never did, and for an init container that never failed."""
     ended_reason: str = ""
     """Such as OOMKilled or Error."""
     exit_code: int = 0
@@ -34,6 +34,7 @@ class PodSeen:
     unschedulable: str = ""
     """What the scheduler says of it."""
     containers: tuple[ContainerSeen, ...] = ()
+    """Init containers and native sidecars first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,11 @@ def _obstacles(seen: PodsSeen, since: float) -> Iterator[Obstacle]:
                 if container.waiting and container.waiting not in _STARTING and (container.waiting in _IMAGE) is image:
                     of = f"container {container.name} of pod {pod.name}"
                     yield Obstacle(container.waiting, f"{of}: {container.message}" if container.message else of)
+    for pod in pods:
+        for container in pod.containers:
+            if not container.ready and not container.waiting and container.ended_at >= since and container.exit_code:
+                of = f"container {container.name} of pod {pod.name}"
+                yield Obstacle(container.ended_reason or "Error", f"{of} ended with exit code {container.exit_code}")
     for one in told:
         if one.reason != "FailedCreate":
             yield Obstacle(one.reason, one.message)
