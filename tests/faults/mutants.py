@@ -41,8 +41,9 @@ def _readiness() -> None:
 def _coverage() -> None:
     """Every pod counts as seen."""
     from trimtab.planning import assessment, evidence
+    from trimtab.reconcile import judging
 
-    for module in (assessment, evidence):
+    for module in (assessment, evidence, judging):
         _replace(module, "pods_missing", lambda _history, _failures, _now: "")
 
 

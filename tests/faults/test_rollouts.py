@@ -31,6 +31,8 @@ pytestmark = pytest.mark.cluster
 Happens = Callable[[Scene], Awaitable[None]]
 _LONG: Final = 6.0
 """Seconds that a pod needs to start, so that a rollout is under way for a while."""
+_SURGE: Final = {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+"""No pod goes before a new one is there: all that is measured is well while the change does not come to its pods."""
 _UNDER_WAY: Final = (When.APPLYING, When.SETTLING, When.VALIDATING)
 
 
@@ -93,7 +95,7 @@ async def test_rollout(bare_scene: Scene, fault: str, when: When) -> None:
     scene = bare_scene
     happens, cpu, _ = ROLLOUTS[fault.removeprefix("rollout-")]
     made = service(GOOD, startup_seconds=_LONG, namespace=scene.stage.namespace)
-    await deploy(scene.stage, made, progressDeadlineSeconds=3 * DEADLINE["progressDeadlineSeconds"])
+    await deploy(scene.stage, made, strategy=_SURGE, progressDeadlineSeconds=3 * DEADLINE["progressDeadlineSeconds"])
     scene.simulation = await play(scene.stage, made, deploy=False)
     await scene.stage.apply(policy(GOOD, validation={"duration": "40s"}))
     scene.operator = scene.start()
