@@ -19,6 +19,8 @@ from trimtab.simulation.scenario import SimulatedService
 GOOD, BAD, STEADY = "good", "bad", "steady"
 RUNS: Final = (GOOD, BAD)
 FAULT_SECONDS: Final = 8.0
+_PATIENCE: Final = "10"
+"""Seconds for an answer of Prometheus: more than a busy machine takes, and soon over where none comes."""
 _ROOT: Final = Path(__file__).parents[2]
 
 
@@ -92,7 +94,7 @@ class Scene:
         return self.stage.operator(
             kubeconfig=self.kubeconfig,
             prometheus_url=self.prometheus.url,
-            settings={"TRIMTAB_PROMETHEUS_TIMEOUT_SECONDS": "3", "PYTHONPATH": str(_ROOT)},
+            settings={"TRIMTAB_PROMETHEUS_TIMEOUT_SECONDS": _PATIENCE, "PYTHONPATH": str(_ROOT)},
         )
 
     async def reach(self, when: When) -> None:
