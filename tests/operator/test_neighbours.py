@@ -257,7 +257,8 @@ async def test_a_run_whose_status_a_hand_wrote_ends_alone(stage: Stage, audit: A
     odd: JsonObject = {"path": "resources.x", "container": "app", "from": "1", "to": "2"}
     count: JsonObject = {"path": "spec.replicas", "container": "", "from": str(REPLICAS), "to": str(GOOD_REPLICAS)}
     cases: dict[str, tuple[list[JsonObject] | None, str]] = {
-        "empty": (None, "status.plan is missing"),
+        "empty": (None, "status.plan is missing, or cannot be read"),
+        "year": ([count], "status.applied is missing, or cannot be read"),
         "banana": ([count | {"from": "banana"}], "from of spec.replicas cannot be read: 'banana' is not a quantity"),
         "path": ([odd, count], "resources.x is no field that a run changes"),
     }
@@ -273,6 +274,8 @@ async def test_a_run_whose_status_a_hand_wrote_ends_alone(stage: Stage, audit: A
             uid = (await stage.workload("web"))["metadata"]["uid"]
             plan = status["plan"] | {"changes": changes}
             written = {"phase": "Validating", "plan": plan, "applied": APPLIED | {"uid": uid}}
+        if name == "year":
+            written["applied"]["at"] = "0000-01-01T00:00:00Z"
         await stage.kube.merge_patch(target, {"status": written})
         ended = await stage.ended(name)
         said = ended["status"]["timeline"][-1]

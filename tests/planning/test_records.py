@@ -8,7 +8,7 @@ import pytest
 
 from tests.planning.building import CPU_UP, REPLICAS_4_TO_6, change, plan, policy, run, workload
 from tests.planning.test_lifecycle import applied
-from trimtab.domain.objects import Workload
+from trimtab.domain.objects import Workload, parse_run
 from trimtab.domain.run import Phase
 from trimtab.domain.run_status import Predicted, PredictedCost, RunStatus
 from trimtab.domain.status import OperatingPoint
@@ -77,6 +77,15 @@ def test_a_run_with_a_faulty_record_ends(
     unreadable = planned is None or record is None or record.kind == "Banana" or fault_of_change(planned.changes[0])
     assert rollback.restored is not (bool(unreadable) or live is None)
     assert bool(rollback.not_restored) is not rollback.restored
+
+
+def test_a_part_of_a_status_that_cannot_be_read_is_as_if_it_was_not_there() -> None:
+    recorded = {**applied().model_dump(mode="json", by_alias=True), "at": "0000-01-01T00:00:00Z"}
+    status = {"phase": "Validating", "plan": plan().model_dump(mode="json", by_alias=True), "applied": recorded}
+    meta = {"namespace": "shop", "name": "odd", "uid": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    found = parse_run({"metadata": meta, "spec": {"policyRef": {"name": "checkout"}}, "status": status})
+    assert (found.phase, found.status.plan, found.status.applied) == (Phase.VALIDATING, plan(), None)
+    assert fault_of(found.status) == "the phase is Validating, and status.applied is missing, or cannot be read"
 
 
 def test_what_can_be_read_is_undone_and_the_rest_is_named() -> None:

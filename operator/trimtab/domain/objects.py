@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -15,6 +15,8 @@ from trimtab.domain.run import Phase, RunSpec
 from trimtab.domain.run_status import RunStatus
 from trimtab.domain.status import ContainerSize, PolicyStatus
 from trimtab.domain.status_types import parse_time
+
+_Status = TypeVar("_Status", PolicyStatus, RunStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,18 @@ class Workload:
         return next(reversed(self.owners.get(("", "spec.replicas"), ())), None)
 
 
+def _readable(kind: type[_Status], raw: dict[str, Any]) -> _Status:
+    """A status; parts that cannot be read, as a hand or a backup may have written them, are as if they were not there.
+
+    A schema lets through what no calendar has, such as the year 0.
+    """
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        faulty = {fault["loc"][0] for fault in error.errors()}
+        return kind.model_validate({name: part for name, part in raw.items() if name not in faulty})
+
+
 def parse_policy(body: dict[str, Any]) -> Policy:
     """A Policy from the object the API server returned; a spec that cannot be used becomes InvalidSpec."""
     meta = body["metadata"]
@@ -162,7 +176,7 @@ def parse_policy(body: dict[str, Any]) -> Policy:
         generation=meta.get("generation", 0),
         created_at=parse_time(meta["creationTimestamp"]),
         spec=spec,
-        status=PolicyStatus.model_validate(body.get("status") or {}),
+        status=_readable(PolicyStatus, body.get("status") or {}),
         annotations=dict(meta.get("annotations") or {}),
         resource_version=meta.get("resourceVersion", ""),
     )
@@ -184,7 +198,7 @@ def parse_run(body: dict[str, Any]) -> Run:
         generation=meta.get("generation", 0),
         created_at=parse_time(meta["creationTimestamp"]),
         spec=spec,
-        status=RunStatus.model_validate(body.get("status") or {}),
+        status=_readable(RunStatus, body.get("status") or {}),
         policy_name=(raw.get("policyRef") or {}).get("name", ""),
         resource_version=meta.get("resourceVersion", ""),
         deleting="deletionTimestamp" in meta,

@@ -25,9 +25,9 @@ def fault_of(status: RunStatus) -> str:
     if phase is None or not (phase.unproven or (phase is Phase.SUCCEEDED and applied is not None)):
         return ""
     if plan is None:
-        return f"the phase is {phase.value}, and status.plan is missing"
+        return f"the phase is {phase.value}, and status.plan is missing, or cannot be read"
     if applied is None:
-        return f"the phase is {phase.value}, and status.applied is missing"
+        return f"the phase is {phase.value}, and status.applied is missing, or cannot be read"
     return _fault_of_applied(applied) or _fault_of_plan(plan)
 
 
