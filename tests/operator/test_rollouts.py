@@ -189,6 +189,15 @@ async def all_pods_die(stage: Stage, name: str) -> None:
     await stage.kubectl("delete", "pods", "-l", f"app.kubernetes.io/name={name}", "--wait=false")
 
 
+async def one_pod_is_lost(stage: Stage, name: str) -> None:
+    """One pod is gone, and none may be made in its place."""
+    hard = {"count/pods": str(REPLICAS - 1)}
+    await stage.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no"}, "spec": {"hard": hard}})
+    selector = f"app.kubernetes.io/name={name}"
+    pods = await stage.kube.list(f"/api/v1/namespaces/{stage.namespace}/pods", labelSelector=selector)
+    await stage.kubectl("delete", "pod", pods[0]["metadata"]["name"], "--wait=false")
+
+
 def container_ends(reason: str, exit_code: int, run: str = "try") -> Callable[[Stage, str], Awaitable[None]]:
     """One container of one pod ends, and is started again."""
 
@@ -210,6 +219,7 @@ def container_ends(reason: str, exit_code: int, run: str = "try") -> Callable[[S
     ("happens", "guard", "said"),
     [
         pytest.param(all_pods_die, "readyReplicas", "none of 4 replicas is ready", id="all-pods-die"),
+        pytest.param(one_pod_is_lost, "readyReplicas", "3 of 4 replicas are ready, for ", id="one-pod-is-lost"),
         pytest.param(container_ends("OOMKilled", 137), "restarts", "killed for memory (OOMKilled)", id="oom"),
         pytest.param(container_ends("Error", 3), "restarts", "exit code 3", id="restart"),
     ],
