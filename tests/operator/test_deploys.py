@@ -202,6 +202,11 @@ async def ended_by_deploy(stage: Stage, case: Case, run: JsonObject) -> None:
     assert bool(status["rollback"].get("notRestored")) != case.restored, case.name
     assert (size["requests"]["cpu"], size["limits"]["cpu"]) == (case.cpu, case.cpu), case.name
     assert await replicas(stage, case.name) == case.replicas, case.name
-    policy_status = (await stage.policy(case.name))["status"]
+
+    async def told() -> JsonObject | None:
+        status = (await stage.policy(case.name))["status"]
+        return status if status.get("lastRun", {}).get("name") == case.name else None
+
+    policy_status: JsonObject = await stage.until(told, f"run {case.name} told as the last of its policy")
     assert "hold" not in policy_status
     assert policy_status["lastRun"]["verdict"] == "Superseded"
