@@ -55,6 +55,27 @@ async def test_woken_from_zero_it_follows_at_once(stage: Stage, audit: Audit) ->
     assert told["reason"] in ("Gaps", "ShortHistory"), "runs still wait for history"
 
 
+async def test_after_an_outage_of_scraping_it_follows_at_once(stage: Stage, audit: Audit) -> None:
+    """Nothing is changed while nothing is seen; the first samples that come again are enough to follow."""
+    simulation = await play(stage, service(rate=150.0, replicas=1, namespace=stage.namespace))
+    spec: JsonObject = {"metrics": None, "objectives": None, "vertical": None, "horizontal": BOUNDS}
+    guards = {"minHistory": "5m", "maxDataAge": "10s"}
+    await stage.apply(policy(**spec, mode="Observe", guardrails=guards))
+    stage.operator()
+    await stage.told("web", "DataAvailable", "False", "ShortHistory")
+    await rounds(stage, 4)
+    await simulation.faults({"faults": [{"kind": "stale"}]})
+    await stage.told("web", "DataAvailable", "False", "Stale")
+    await stage.apply(policy(**spec, guardrails=guards))
+    await rounds(stage, 10)
+    assert await replicas(stage) == 1
+    await simulation.mend()
+    await stage.until(lambda: _more(stage, "web", 1), "more replicas")
+    told = await stage.condition("web", "DataAvailable")
+    assert told is not None
+    assert told["reason"] in ("Gaps", "ShortHistory"), "runs still wait for history"
+
+
 async def test_without_prometheus_the_forecast_is_flown_by(
     stage: Stage, audit: Audit, prometheus_factory: Callable[..., Prometheus], tmp_path: Path
 ) -> None:
