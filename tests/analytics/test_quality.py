@@ -161,7 +161,7 @@ def test_anything_is_judged_and_ok_means_fresh_and_finite(values: list[float], n
         assert newest[1] >= 0
 
 
-@pytest.mark.parametrize("times", [1, 2, 20])
+@pytest.mark.parametrize("times", [1, 2, 20, 500])
 def test_what_cannot_be_is_absurd_however_often_it_is_seen(times: int) -> None:
     values = np.concatenate([HOUR, np.full(times, 1e12)])
     quality = judged(values)

@@ -69,9 +69,9 @@ def assess(
     ``max_age_seconds`` is a source that answers without a number. An infinity never is a measurement. Bounds and
     magnitude are asked of every sample younger than ``max_age_seconds``. A jump is absurd when the newest sample is
     above 1,000 times all before it (and above 1,000 in the unit, so that an idle service may wake up) and has not been
-    seen twice: a real surge of that size passes with its second sample. What is above a million times the median of
-    what was seen (and above 1e9 in the unit) is absurd however often it is seen. Comparisons are written so that a
-    NaN anywhere, also in ``now`` or a limit, is a problem.
+    seen twice: a real surge of that size passes with its second sample. What is above a million times what nine
+    tenths of the samples are above (and above 1e9 in the unit) is absurd however often it is seen. Comparisons are
+    written so that a NaN anywhere, also in ``now`` or a limit, is a problem.
 
     >>> assess(Series(0.0, 60.0, np.full(61, 5.0)), 3620.0, max_age_seconds=300.0, min_history_seconds=3600.0).ok
     True
@@ -118,10 +118,10 @@ def plausible(series: Series, lower_bound: float | None = 0.0) -> Series:
 
 
 def _believable(series: Series) -> float:
-    """The largest value that can be, by the median without zeros: half of it would have to be wrong to move that."""
+    """The largest value that can be, by the lowest decile without zeros: of a short history most may be wrong soon."""
     busy = series.values[np.isfinite(series.values) & (series.values > 0.0)]
-    median = float(np.median(busy)) if busy.size else 0.0
-    return min(max(BELIEVABLE_FACTOR * median, BELIEVABLE_FLOOR), LARGEST_MAGNITUDE)
+    usual = float(np.quantile(busy, 0.1, method="lower")) if busy.size else 0.0
+    return min(max(BELIEVABLE_FACTOR * usual, BELIEVABLE_FLOOR), LARGEST_MAGNITUDE)
 
 
 @dataclass(frozen=True, slots=True)
