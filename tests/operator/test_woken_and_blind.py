@@ -50,9 +50,7 @@ async def test_woken_from_zero_it_follows_at_once(stage: Stage, audit: Audit) ->
     await rounds(stage, 15)
     await stage.kubectl("scale", "deployment/web", "--replicas=1")
     await counted(stage, "web", 3)
-    told = await stage.condition("web", "DataAvailable")
-    assert told is not None
-    assert told["reason"] in ("Gaps", "ShortHistory"), "runs still wait for history"
+    await stage.until(lambda: _waits_for_history(stage), "runs still wait for history")
 
 
 async def test_after_an_outage_of_scraping_it_follows_at_once(stage: Stage, audit: Audit) -> None:
@@ -71,9 +69,7 @@ async def test_after_an_outage_of_scraping_it_follows_at_once(stage: Stage, audi
     assert await replicas(stage) == 1
     await simulation.mend()
     await stage.until(lambda: _more(stage, "web", 1), "more replicas")
-    told = await stage.condition("web", "DataAvailable")
-    assert told is not None
-    assert told["reason"] in ("Gaps", "ShortHistory"), "runs still wait for history"
+    await stage.until(lambda: _waits_for_history(stage), "runs still wait for history")
 
 
 async def test_without_prometheus_the_forecast_is_flown_by(
@@ -137,6 +133,11 @@ async def test_an_objective_that_cannot_be_scales_nothing(stage: Stage, audit: A
     await simulation.faults({"faults": [fault | {"value": 100.0}]})
     await stage.told("web", "ObjectivesMet", "False", "Violated")
     await stage.until(lambda: _more(stage, "web", count), "replicas to the rescue")
+
+
+async def _waits_for_history(stage: Stage) -> bool:
+    told = await stage.condition("web", "DataAvailable")
+    return told is not None and told["reason"] in ("Gaps", "ShortHistory")
 
 
 def _flying(name: str, choice: str) -> JsonObject:
