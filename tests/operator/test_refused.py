@@ -160,3 +160,40 @@ async def test_a_change_that_is_not_taken_until_its_deadline_is_undone(
     tried = [request for request in gate.seen if harmed(request)]
     assert len(tried) < 4 * DEADLINE, "with the rounds, and not in a loop"
     await stage.told("web", "Degraded", "False", "AsExpected")
+
+
+async def test_pods_that_do_not_come_back_are_told(stage: Stage) -> None:
+    """The spec is as before at once; a LimitRange that was made in the meantime refuses the pods of it."""
+    changes = {"well": to_replicas(GOOD_REPLICAS), "count": to_replicas(GOOD_REPLICAS), "size": to_cpu(GOOD_CPU)}
+    await play(stage, *(service(name, namespace=stage.namespace) for name in changes))
+    await stage.apply(*(policy(name, validation={"duration": "300s"}) for name in changes))
+    stage.operator()
+    await learned(stage, *changes)
+    for name, changed in changes.items():
+        await stage.create_run(name, name, changes=changed)
+    for name in changes:
+        await stage.in_phase(name, ["Validating"])
+    await stage.trimtab("abort", "well")
+    await stage.until(partial(_pods_known, stage, "well"), "the pods of well")
+    limits = [{"type": "Container", "max": {"cpu": "950m"}}]
+    await stage.apply(
+        {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "small"}, "spec": {"limits": limits}}
+    )
+    for name in ("count", "size"):
+        await stage.trimtab("abort", name)
+        run = await stage.settled(name)
+        assert run["status"]["phase"] == "Cancelled"
+    assert await replicas(stage, "count") == REPLICAS
+    assert (await resources(stage, "size"))["requests"]["cpu"] == CPU
+    for name in ("count", "size"):
+        await stage.until(partial(_pods_known, stage, name), f"the pods of {name}", 120.0)
+        rollback = (await stage.run(name))["status"]["rollback"]
+        assert not rollback["restored"], name
+        assert rollback["notRestored"][0].startswith("pods: the spec is as before, and ")
+        assert "maximum cpu usage per Container is 950m" in rollback["notRestored"][0]
+    assert (await stage.run("well"))["status"]["rollback"]["restored"]
+
+
+async def _pods_known(stage: Stage, name: str) -> bool:
+    rollback = (await stage.run(name))["status"].get("rollback")
+    return rollback is not None and "watchedUntil" not in rollback

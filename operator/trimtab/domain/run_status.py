@@ -270,6 +270,8 @@ class Rollback(StatusModel):
     """Whether every value that was changed is as it was before, and nothing keeps it from the pods."""
     not_restored: list[Phrase] = Field(default_factory=list, max_length=64)
     """Fields that were left as they are, each with its value and whose it is, and why pods may be."""
+    watched_until: Time | None = None
+    """Until when it is looked whether the pods are as before too; absent once that is known."""
 
 
 class TimelineEntry(StatusModel):

@@ -21,6 +21,7 @@ from trimtab.planning.changes import Seen
 from trimtab.planning.fleet import only_waits
 from trimtab.planning.ownership import deployer
 from trimtab.planning.records import undo_readable
+from trimtab.planning.returning import returning
 from trimtab.planning.settling import on_trial, progress_of
 from trimtab.planning.steps import (
     FIELD_MANAGER,
@@ -58,7 +59,7 @@ def next_step(facts: RunFacts, now: float) -> Step:
         case Phase.SUCCEEDED:
             return _succeeded(facts, now)
         case Phase.ROLLED_BACK | Phase.FAILED | Phase.REJECTED | Phase.SUPERSEDED | Phase.CANCELLED:
-            return Wait(f"ended {run.phase.value}")
+            return returning(facts, now)
         case _:
             assert_never(run.phase)
 

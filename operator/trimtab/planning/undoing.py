@@ -8,6 +8,7 @@ from trimtab.domain.run_status import FieldChange, Rollback
 from trimtab.planning import changes as fields
 from trimtab.planning.changes import Seen
 from trimtab.planning.ownership import claimant
+from trimtab.planning.returning import watched_until
 from trimtab.planning.settling import progress_of, why_held
 from trimtab.planning.steps import RunFacts, Step, Wait, Write, become, end
 
@@ -60,7 +61,8 @@ def undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
     if why := _pods_stay(facts, now, tuple(change for change in written if change not in others)):
         reason = f"{reason}; {why}"
         left.append(f"pods: {why}")
-    rollback = Rollback(reason=reason, at=now, restored=not left, not_restored=left)
+    until = watched_until(facts, now) if written and not left else None
+    rollback = Rollback(reason=reason, at=now, restored=not left, not_restored=left, watched_until=until)
     return end(facts, now, phase, reason, status.model_copy(update={"rollback": rollback}))
 
 

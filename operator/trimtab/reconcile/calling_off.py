@@ -10,7 +10,12 @@ from trimtab.planning.records import fault_of
 
 def has_to_do(run: Run) -> bool:
     """Whether a run has something to do, or to be let go of."""
-    return not run.finished or _to_undo(run) or run.deleting or is_held(run)
+    return not run.finished or _to_undo(run) or is_watched(run) or run.deleting or is_held(run)
+
+
+def is_watched(run: Run) -> bool:
+    """Whether it is looked whether the pods of a run that was undone are as before."""
+    return run.finished and run.status.rollback is not None and run.status.rollback.watched_until is not None
 
 
 def is_held(run: Run) -> bool:

@@ -29,6 +29,7 @@ from trimtab.planning.rightsizing import cpu_size
 from trimtab.planning.steps import NoPlan, Record, RunFacts, Step, Wait, Write
 from trimtab.planning.terms import spec_for
 from trimtab.planning.versions import learns_from, too_new
+from trimtab.reconcile.calling_off import is_watched
 from trimtab.reconcile.judging import judge, throttled
 from trimtab.reconcile.met import Met
 from trimtab.reconcile.outcome import UNDO_REFUSED
@@ -252,6 +253,8 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
     """Read the workload again, and ask the guards and the evidence as the run's phase needs."""
     workload = await _live(services, run, situation)
     facts = RunFacts(run=run, policy=policy, workload=workload)
+    if is_watched(run) and workload is not None:
+        return replace(facts, pods=await services.pods.seen(workload, why=True))
     if situation is None:
         return facts
     situation = replace(situation, workload=workload)
