@@ -13,8 +13,8 @@ from tests.adapters_prometheus.prom_support import spec
 from trimtab.adapters.metrics_cache import MetricsCache
 from trimtab.adapters.prometheus_wire import FailureKind, QueryFailed
 from trimtab.adapters.signals_requests import SignalRequest
-from trimtab.adapters.signals_results import FetchResult
-from trimtab.domain.history import WorkloadHistory
+from trimtab.adapters.signals_results import FetchResult, listed_pods
+from trimtab.domain.history import LISTED_PODS, WorkloadHistory
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import Series, empty
 
@@ -209,6 +209,24 @@ def test_throttling_is_read_from_the_beginning_and_forgotten_after_the_trial() -
     )
     assert cache.absorb(request, seen).throttled["app"].at(request.until) == pytest.approx(0.3)
     assert fetch(cache, NOW + 120).throttled == {}
+
+
+def test_a_pod_that_was_not_listed_is_missed_as_long_as_its_time_is_asked_for() -> None:
+    """Counts are read again from further back than the ready replicas that they are laid beside."""
+    cache = MetricsCache()
+    at = GRID - 120.0
+
+    def listed(now: float) -> WorkloadHistory:
+        request = cache.request("uid", "shop", POLICY, now, 300.0, counted_since=at - 600.0)
+        found = answer(request, 6.0)
+        start = min(at - 600.0, request.since)
+        counts = np.full(round((request.until - start) / 60) + 1, 6.0)
+        counts[round((at - start) / 60)] = 3.0
+        coverage = {LISTED_PODS: listed_pods(Series(start, 60.0, counts), found.history.replicas, 300.0)}
+        return cache.absorb(request, replace(found, history=replace(found.history, coverage=coverage)))
+
+    missing = [listed(NOW + 60.0 * step).coverage[LISTED_PODS].missing(at) for step in range(8)]
+    assert missing == [(3, 6)] * 8
 
 
 def test_the_history_tells_up_to_when_each_signal_was_read() -> None:

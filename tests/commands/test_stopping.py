@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -14,12 +14,18 @@ from trimtab.commands.stopping import pause_all, resume_all
 from trimtab.domain.lease import LeaseRecord, lease_body, let_go, taken
 
 FORBIDDEN = KubeError(403, "Forbidden", "leases is forbidden")
+NOW = 1_800_000_000.0
 OWN, OTHER = "trimtab/trimtab-switch", "shop/trimtab-switch"
 
 
 def lease(namespace: str, name: str, switch: str, age: float = 1.0) -> JsonObject:
     """A lease that was renewed so many seconds ago."""
-    return lease_body(taken(LeaseRecord(namespace, name, ""), "someone", 10.0, time.time() - age, switch))
+    return lease_body(taken(LeaseRecord(namespace, name, ""), "someone", 10.0, NOW - age, switch))
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trimtab.commands.stopping.time", SimpleNamespace(time=lambda: NOW))
 
 
 class Server:
@@ -54,7 +60,7 @@ class Server:
 
 OURS = lease("trimtab", CLUSTER_LEASE, OWN)
 THEIRS = lease("shop", NAMESPACE_LEASE, OTHER)
-GONE = lease_body(let_go(taken(LeaseRecord("trimtab", CLUSTER_LEASE, ""), "me", 10.0, time.time(), OWN), time.time()))
+GONE = lease_body(let_go(taken(LeaseRecord("trimtab", CLUSTER_LEASE, ""), "me", 10.0, NOW, OWN), NOW))
 HEARD = "everything is paused by ConfigMap trimtab/trimtab-switch; trimtab resume --all to go on"
 UNSEEN = "whether an operator reads trimtab/trimtab-switch could not be seen (403 Forbidden: leases is forbidden)"
 UNHEARD = f"nothing is paused: no operator reads ConfigMap {OWN}"
@@ -63,6 +69,10 @@ CASES: dict[str, tuple[Server, str]] = {
     "one reads it, and it was not there": (Server(OURS, there=False), HEARD),
     "another reads another": (Server(OURS, THEIRS), f"{HEARD}\noperators that read {OTHER} instead are not told"),
     "seen in the namespace of the switch": (Server(OURS, THEIRS, listed="there"), HEARD),
+    "one of a version that does not say": (
+        Server(lease("trimtab", CLUSTER_LEASE, "")),
+        f"{HEARD}\nan operator does not say whether it reads {OWN}; trimtab get -A shows it in STATUS",
+    ),
     "not seen": (Server(THEIRS, listed="there"), f"{HEARD}\n{UNSEEN}"),
     "nothing is seen": (Server(OURS, listed="nowhere"), f"{HEARD}\n{UNSEEN}"),
 }

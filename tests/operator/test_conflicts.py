@@ -118,7 +118,7 @@ async def test_an_autoscaler_or_an_older_policy_goes_first(stage: Stage, audit: 
     conflict = await stage.told("scaled", "Conflicted", "True")
     assert conflict["message"].startswith("spec.replicas is owned by HorizontalPodAutoscaler scaled; remove it, or ")
     conflict = await stage.told("younger", "Conflicted", "True")
-    assert conflict["message"].startswith("the whole workload is owned by policy older; it is older and acts; ")
+    assert conflict["message"].startswith("the whole workload is owned by policy older; it is older or tries ")
     told = await stage.told("older", "Conflicted", "False", "NoConflict")
     assert "policy younger on the same workload may change nothing meanwhile" in told["message"]
     for name in ("scaled", "younger"):

@@ -139,7 +139,7 @@ def test_the_fields_of_one_owner_are_told_together() -> None:
     assert second.startswith("requests.cpu of container app is owned by VerticalPodAutoscaler web; set its updateMode")
     assert (
         told(rival("older", "theirs"))
-        == "the whole workload is owned by policy older; it is older and acts; remove one of the two"
+        == "the whole workload is owned by policy older; it is older or tries something there; remove one of the two"
     )
     assert told(rival("", "theirs")) == (
         "the whole workload is owned by run theirs of another policy; its change is not proven; wait until it has"

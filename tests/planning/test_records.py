@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from trimtab.domain.run_status import Predicted, PredictedCost, RunStatus
 from trimtab.domain.status import OperatingPoint
 from trimtab.planning.lifecycle import next_step
 from trimtab.planning.records import fault_of, fault_of_change
-from trimtab.planning.steps import Record, RunFacts, Write
+from trimtab.planning.steps import Record, RunFacts, Wait, Write
 
 BANANA = change("spec.replicas", "banana", "6")
 PATH = change("resources.x", "1", "2", "app")
@@ -77,6 +78,26 @@ def test_a_run_with_a_faulty_record_ends(
     unreadable = planned is None or record is None or record.kind == "Banana" or fault_of_change(planned.changes[0])
     assert rollback.restored is not (bool(unreadable) or live is None)
     assert bool(rollback.not_restored) is not rollback.restored
+
+
+def test_a_refused_undo_of_a_faulty_record_comes_again_with_the_whole_record() -> None:
+    status = RunStatus(phase=Phase.VALIDATING, plan=plan(REPLICAS_4_TO_6, BANANA), applied=applied())
+    facts = RunFacts(run(status), policy(), workload(6), broken="from cannot be read", undo_error="not for you")
+    step = next_step(facts, 101.0)
+    assert isinstance(step, Record)
+    assert step.status.phase is Phase.VALIDATING
+    assert step.status.undo_refused
+    assert step.status.rollback is None
+    assert step.status.plan == status.plan
+    assert isinstance(next_step(replace(facts, undo_told=True), 101.0), Wait), "an older definition keeps no record"
+
+
+def test_a_change_without_a_phase_is_undone_and_not_begun_anew() -> None:
+    status = RunStatus(plan=plan(), applied=applied())
+    fault = fault_of(status)
+    assert fault == "status.phase is missing, or cannot be read"
+    assert isinstance(next_step(RunFacts(run(status), policy(), workload(6), broken=fault), 101.0), Write)
+    assert fault_of(RunStatus(plan=plan())) == ""
 
 
 def test_a_part_of_a_status_that_cannot_be_read_is_as_if_it_was_not_there() -> None:

@@ -359,9 +359,11 @@ def test_what_is_on_trial_is_nobody_elses_to_change_whatever_became_of_its_polic
     assert world.trial_beside(old) == "", "its own"
 
 
-def test_an_older_policy_waits_for_the_trial_of_one_that_it_makes_stand_back() -> None:
+def test_who_tries_something_goes_first_until_its_trial_has_ended() -> None:
     old = policy(name="old", uid="old", created_at=1.0)
     new = policy(name="new", uid="new", created_at=2.0)
     trial = run(RunStatus(phase=Phase.VALIDATING, applied=applied()), name="theirs", policy_name="new")
     world = World(policies={one.key: one for one in (new, old)}, runs={trial.key: trial})
-    assert world.rivals() == {"old": Rivals(younger=("new",), trial="theirs"), "new": Rivals(older="old")}
+    assert world.rivals() == {"new": Rivals(younger=("old",)), "old": Rivals(older="new", trial="theirs")}
+    world.runs[trial.key] = replace(trial, status=RunStatus(phase=Phase.ROLLED_BACK, applied=applied()))
+    assert world.rivals() == {"old": Rivals(younger=("new",)), "new": Rivals(older="old")}

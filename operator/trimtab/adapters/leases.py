@@ -151,6 +151,6 @@ def _switches(bodies: Iterable[JsonObject], now: float) -> set[str]:
     found = set()
     for record in map(parse_lease, bodies):
         with suppress(ValueError):
-            if record.holder and record.switch and now - parse_time(record.renewed) < _SILENT_SECONDS:
-                found.add(record.switch)
+            if record.holder and now - parse_time(record.renewed) < _SILENT_SECONDS:
+                found.add(record.switch)  # empty where the operator is of a version that does not say
     return found

@@ -22,9 +22,9 @@ from trimtab.adapters.prometheus_wire import FailureKind
 from trimtab.adapters.signals import count_start, grid_floor
 from trimtab.adapters.signals_kube import Signal, default_query
 from trimtab.adapters.signals_requests import SignalQuery, SignalRequest, objective_name
-from trimtab.adapters.signals_results import FetchResult
+from trimtab.adapters.signals_results import FetchResult, listed_pods
 from trimtab.domain.choices import TargetKind
-from trimtab.domain.history import Coverage, WorkloadHistory
+from trimtab.domain.history import LISTED_PODS, Coverage, WorkloadHistory
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.series import Series, empty
 
@@ -254,6 +254,9 @@ class MetricsCache:
             name: new if (older := entry.coverage.get(name)) is None else older.joined(new, request.until - since)
             for name, new in result.history.coverage.items()
         }
+        if (listed := entry.coverage.get(LISTED_PODS)) is not None:  # read from further back than the replicas
+            replicas = _history(entry, request.spec).replicas
+            entry.coverage[LISTED_PODS] = listed_pods(listed.seen, replicas, listed.window_seconds)
         self._entries[request.key] = entry
         return _history(entry, request.spec)
 

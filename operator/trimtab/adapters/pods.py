@@ -139,6 +139,8 @@ def _container(status: JsonObject, *, may_end: bool = False) -> ContainerSeen:
     """A container; one that may end, as an init container does, has only ended where it failed."""
     state, last = status.get("state") or {}, status.get("lastState") or {}
     ends = [one for one in (state.get("terminated"), last.get("terminated")) if one]
+    if may_end and (state.get("terminated") or {}).get("exitCode") == 0:
+        ends = []  # it has done what it was to do, however often it tried
     ended: JsonObject = next((one for one in ends if not may_end or one.get("exitCode")), {})
     waiting = state.get("waiting") or {}
     finished = ended.get("finishedAt")

@@ -187,8 +187,14 @@ def _listed(
     now = series_of(PODS).get(READY_NOW)
     if now is None:
         return {}
+    return {LISTED_PODS: listed_pods(now, replicas, request.window_seconds)}
+
+
+def listed_pods(now: Series, replicas: Series, window_seconds: float) -> Coverage:
+    """``now`` as it was counted, none where nothing is told of while replicas are ready, beside the ready replicas."""
     ready = replace(now, values=np.array([replicas.at(float(time)) for time in now.times]))
-    return {LISTED_PODS: Coverage(ready, _counted(now, ready), request.window_seconds)}
+    untold = np.isnan(now.values) & np.isfinite(ready.values)
+    return Coverage(ready, replace(now, values=np.where(untold, 0.0, now.values)), window_seconds)
 
 
 def _counted(seen: Series, ready: Series) -> Series:

@@ -27,9 +27,10 @@ _CHUNK = 8
 BUDGET_SECONDS: Final = 10.0
 """Processor time of one input: 25 times what a week of samples takes when it is seen first."""
 _KILLED_AFTER: Final = 3.0
-"""Wall-clock time that a process has for what it is given, in budgets, since others use the processor too.
-
-An input that hangs costs it three times: in its chunk, by itself, and without insights."""
+"""Wall-clock time that a process has for one input, in budgets, since others use the processor too; one more for each
+further input of a chunk."""
+_LEAST_SECONDS: Final = 5.0
+"""However small the budget is."""
 _START_SECONDS: Final = 300.0
 """For a process to start, which takes long on a busy machine."""
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -99,7 +100,8 @@ class _Process:
             context = multiprocessing.get_context("spawn")  # the operator has threads, which fork would tear
             self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(os.getpid(),))
             await self._answered(_START_SECONDS, _has_started, function)
-        return await self._answered(_KILLED_AFTER * budget, _run_chunk, function, chunk, budget)
+        seconds = max(_LEAST_SECONDS, (_KILLED_AFTER + len(chunk) - 1) * budget)
+        return await self._answered(seconds, _run_chunk, function, chunk, budget)
 
     async def _answered(self, seconds: float, call: Callable[..., _Out], *arguments: object) -> _Out:
         assert self._pool is not None, "started before"

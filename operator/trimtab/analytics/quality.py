@@ -13,7 +13,7 @@ from trimtab.domain.series import FloatArray, Series
 from trimtab.domain.units import format_duration
 
 LARGEST_MAGNITUDE = 1e15
-BELIEVABLE_FACTOR, BELIEVABLE_FLOOR = 1e6, 1e9
+BELIEVABLE_FACTOR, BELIEVABLE_FLOOR = 1e6, 1e11
 JUMP_FACTOR = 1000.0
 JUMP_HISTORY = 10
 JUMP_FLOOR = 1.0
@@ -70,7 +70,7 @@ def assess(
     magnitude are asked of every sample younger than ``max_age_seconds``. A jump is absurd when the newest sample is
     above 1,000 times all before it (and above 1,000 in the unit, so that an idle service may wake up) and has not been
     seen twice: a real surge of that size passes with its second sample. What is above a million times what nine
-    tenths of the samples are above (and above 1e9 in the unit) is absurd however often it is seen. Comparisons are
+    tenths of the samples are above (and above 1e11 in the unit) is absurd however often it is seen. Comparisons are
     written so that a NaN anywhere, also in ``now`` or a limit, is a problem.
 
     >>> assess(Series(0.0, 60.0, np.full(61, 5.0)), 3620.0, max_age_seconds=300.0, min_history_seconds=3600.0).ok

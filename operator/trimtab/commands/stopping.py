@@ -66,9 +66,11 @@ async def _heard(kube: KubeClient, namespace: str, otherwise: str, *, made: bool
         if made:  # the chart makes it where its operator is
             raise RefusedError(f"{otherwise} for certain: the ConfigMap was not there and is now; {unseen}") from error
         return f"\n{unseen}"
-    others = ", ".join(sorted(read - {switch}))
+    others = ", ".join(sorted(read - {switch, ""}))
     if switch in read:
         return f"\noperators that read {others} instead are not told" if others else ""
+    if "" in read:
+        return f"\nan operator does not say whether it reads {switch}; trimtab get -A shows it in STATUS"
     remedy = f"those that act read {others}: name its namespace by --switch-namespace" if others else "none acts"
     raise RefusedError(f"{otherwise}: no operator reads ConfigMap {switch}, which is set for one that will; {remedy}")
 

@@ -41,7 +41,8 @@ class Conflict:
 def rival(older: str, trial: str) -> tuple[Conflict, ...]:
     """The conflict with an older policy, or with the trial of another one, on the same workload, if there is one."""
     if older:
-        return (Conflict(EVERYTHING, "", f"policy {older}", "it is older and acts; remove one of the two"),)
+        remedy = "it is older or tries something there; remove one of the two"
+        return (Conflict(EVERYTHING, "", f"policy {older}", remedy),)
     if trial:
         remedy = f"its change is not proven; wait until it has ended, or trimtab abort {trial}"
         return (Conflict(EVERYTHING, "", f"run {trial} of another policy", remedy),)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trimtab.domain.objects import Run
-from trimtab.domain.run import Phase, RunSpec, Trigger
+from trimtab.domain.run import Phase, RunSpec, Trigger, VerdictResult
 from trimtab.domain.run_status import GuardResult
 from trimtab.domain.status_types import format_time
 
@@ -131,7 +131,10 @@ def ended_trial(run: Run) -> EndedTrial | None:
     if run.spec.trigger is Trigger.MANUAL or run.spec.cancelled:
         return None
     at = run.status.timeline[-1].at if run.status.timeline else run.status.applied.at
-    return EndedTrial(at, run.phase is not Phase.SUCCEEDED, f"{run.namespace}/{run.name}")
+    verdict = run.status.verdict
+    undecided = verdict is not None and verdict.result is VerdictResult.INCONCLUSIVE
+    failed = run.phase is not Phase.SUCCEEDED and not undecided  # what proves nothing speaks against nobody's metrics
+    return EndedTrial(at, failed, f"{run.namespace}/{run.name}")
 
 
 def too_many_failures(ended: Iterable[EndedTrial], resumed_at: float, now: float, least: int) -> str:

@@ -279,10 +279,10 @@ def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
             keep = False
         case VerdictResult.INCONCLUSIVE:
             applied = facts.run.status.applied
-            limits = applied.limits if applied is not None else None
-            says = validation_under(policy_spec.validation, limits).on_inconclusive if policy_spec is not None else None
-            took_place = applied is not None and applied.validate_from is not None
-            keep = says is OnInconclusive.KEEP and took_place
+            keep = applied is not None and applied.validate_from is not None and policy_spec is not None
+            if applied is not None and policy_spec is not None:  # both must say so: stricter in the midst counts
+                now_says, then = policy_spec.validation, validation_under(policy_spec.validation, applied.limits)
+                keep = keep and now_says.on_inconclusive is then.on_inconclusive is OnInconclusive.KEEP
         case _:
             assert_never(verdict.result)
     if not keep:
@@ -309,7 +309,8 @@ def _to_be_undone(facts: RunFacts) -> bool:
 def _broken(facts: RunFacts, now: float) -> Step:
     """Ends a run that cannot be evaluated; what it may have changed is undone as far as its record can be read."""
     reason = f"run {facts.run.name} cannot be evaluated: {facts.broken}"
-    if facts.run.phase.unproven or _to_be_undone(facts):
+    is_unknown = facts.run.status.phase is None and facts.run.status.applied is not None
+    if facts.run.phase.unproven or is_unknown or _to_be_undone(facts):
         return undo_readable(facts, now, Phase.FAILED, reason)
     return Wait(reason) if facts.run.finished else end(facts, now, Phase.FAILED, reason)
 

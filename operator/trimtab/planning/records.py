@@ -22,7 +22,9 @@ _MOST_REPLICAS: Final = 2**31 - 1
 def fault_of(status: RunStatus) -> str:
     """What is wrong with the record of a run that has touched its workload; empty where all of it can be gone by."""
     phase, plan, applied = status.phase, status.plan, status.applied
-    if phase is None or not (phase.unproven or (phase is Phase.SUCCEEDED and applied is not None)):
+    if phase is None:
+        return "status.phase is missing, or cannot be read" if applied is not None else ""
+    if not (phase.unproven or (phase is Phase.SUCCEEDED and applied is not None)):
         return ""
     if plan is None:
         return f"the phase is {phase.value}, and status.plan is missing, or cannot be read"
@@ -57,6 +59,8 @@ def undo_readable(facts: RunFacts, now: float, phase: Phase, reason: str) -> Ste
     step = undo(replace(facts, run=run), now, phase, reason)
     if not isinstance(step, Record):
         return step
+    if not (step.status.phase or Phase.PENDING).finished:  # refused for now: it comes again, with the whole record
+        return replace(step, status=step.status.model_copy(update={"plan": plan}))
     done = step.status.rollback or Rollback(reason=step.reason, at=now, restored=True)
     left = [
         *(f"{change.path}: {fault}" for change, fault in faults if fault and fields.on_workload([change])),

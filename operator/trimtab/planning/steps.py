@@ -70,6 +70,8 @@ class RunFacts:
     """Why it will not take the change back."""
     undo_trouble: str = ""
     """Why it did not take it back just now, although the live object is as it was read."""
+    undo_told: bool = False
+    """That it will not is on record since the run is driven, whether or not the API server kept it."""
     broken: str = ""
     """Why the run cannot be looked at: an error in what it asks for, in its record, or in us."""
 

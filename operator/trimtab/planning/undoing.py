@@ -69,7 +69,7 @@ def undo(facts: RunFacts, now: float, phase: Phase, reason: str) -> Step:
 def _refused(facts: RunFacts, now: float, why: str) -> Step:
     """Waits to undo with the next round; that it is refused is recorded once."""
     told = f"cannot undo yet: {why}"
-    if facts.run.status.undo_refused:
+    if facts.run.status.undo_refused or facts.undo_told:
         return Wait(told)
     status = facts.run.status.model_copy(update={"undo_refused": why[:1024]})
     return become(facts, now, facts.run.phase, told, status)

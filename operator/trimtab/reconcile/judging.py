@@ -127,7 +127,8 @@ def readable_until(run: Run, situation: Situation, now: float) -> float:
     if not unread:
         return until
     last = max(applied.at, min(_read_to(situation.history, name) for name in unread))
-    patience = (situation.spec.validation.consecutive_error_limit + 1) * situation.spec.validation.interval
+    survives = validation_under(situation.spec.validation, applied.limits).consecutive_error_limit
+    patience = (survives + 1) * applied.validate_interval_seconds
     return until if now - last > patience else min(last, until)
 
 

@@ -15,6 +15,8 @@ class Met:
     write_error: str = ""
     undo_error: str = ""
     undo_trouble: str = ""
+    undo_told: bool = False
+    """Whether a refused undo was recorded: an older definition of runs keeps no record of it."""
     trouble: KubeError | None = None
     """Why a change was not taken just now."""
     stale: bool = False
@@ -28,7 +30,12 @@ class Met:
             write_trouble=str(self.trouble or ""),
             undo_error=self.undo_error,
             undo_trouble=self.undo_trouble,
+            undo_told=self.undo_told,
         )
+
+    def done(self, step: Step) -> Met:
+        """What a step that succeeded leaves for the next one."""
+        return replace(self, stale=False, undo_told=self.undo_told or bool(self.undo_error or self.undo_trouble))
 
     def then(self, step: Step, error: KubeError) -> Met:
         """What a step that failed leaves for the next one; raises the error where the run has to come again.

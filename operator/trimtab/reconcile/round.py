@@ -52,6 +52,7 @@ _PARALLEL_POLICIES: Final = 16
 _VOLATILE_SECONDS: Final = 300.0
 _VOLATILE_INTERVALS: Final = 5
 _ACTIVE_SECONDS: Final = 10.0
+_REFUSED_SECONDS, _UNANSWERED_SECONDS = 60.0, 600.0
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
@@ -241,14 +242,15 @@ class Reconciler:
     async def _unlisted(self, policy: Policy, error: KubeError, now: float) -> None:
         """A policy whose workload is not known, as its namespace cannot be listed: it is told of after two intervals.
 
-        Where that is refused, what is on trial is undone by then; an API server that is down may answer again.
+        What is on trial there is undone once that is refused for a minute, or not answered for ten.
         """
         remembered = self._remember(policy)
         remembered.unlisted_since = min(remembered.unlisted_since, now)
         self._services.telemetry.reconciled(ok=False)
-        if now - remembered.unlisted_since > LATE_INTERVALS * self._interval(policy):
+        waited, late_after = now - remembered.unlisted_since, LATE_INTERVALS * self._interval(policy)
+        if waited > late_after:
             text = f"the API server does not list the workloads of namespace {policy.namespace}: {error}"
-            if error.forbidden:
+            if waited > max(late_after, _REFUSED_SECONDS if error.forbidden else _UNANSWERED_SECONDS):
                 await self._undo_unproven(policy, text)
             await self._tell_late(policy, text, now)
 

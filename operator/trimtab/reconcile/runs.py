@@ -51,6 +51,7 @@ async def drive(services: Services, run: Run, situation: Situation | None, polic
         facts, step = await _next(services, run, situation, policy, met)
         try:
             if await _do(services, facts, step):
+                met = met.done(step)
                 continue
             if met.trouble is not None and run.phase is Phase.APPLYING:
                 raise met.trouble
@@ -296,11 +297,12 @@ async def _facts(services: Services, run: Run, situation: Situation | None, poli
         )
         facts = replace(facts, guards=(*(plan.guardrails if plan and run.phase is Phase.PENDING else ()), *asked))
     if run.phase in (Phase.SETTLING, Phase.VALIDATING) and run.status.verdict is None and workload is not None:
+        claimants = replace(situation.claimants(workload), unlisted=False)  # no trial ends by what was not listed
         facts = replace(
             facts,
             pods=await services.pods.seen(workload, why=not workload.rolled_out),
             throttled=throttled(run, situation, services.clock()),
-            claimed=told(situation.claimants(workload).on_changes(plan.changes if plan else ())),
+            claimed=told(claimants.on_changes(plan.changes if plan else ())),
         )
     if run.phase is Phase.VALIDATING and run.status.verdict is None:
         facts = replace(facts, judged=judge(run, situation, services.clock()))

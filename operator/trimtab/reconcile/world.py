@@ -113,7 +113,8 @@ class World:
             acting = [policy for policy in policies if policy.key in trying or _may_act(policy, self.scope)]
             if not acting or (len(acting) < 2 and not _of_others(there, acting[0])):
                 continue
-            first, *others = sorted(acting, key=lambda policy: (policy.created_at, policy.name))
+            mine = {(run.namespace, run.policy_name) for run in there}  # whoever tries something there goes first
+            first, *others = sorted(acting, key=lambda one: (one.key not in mine, one.created_at, one.name))
             found[first.uid] = Rivals(younger=tuple(other.name for other in others), trial=_of_others(there, first))
             found.update({one.uid: Rivals(older=first.name, trial=_of_others(there, one)) for one in others})
         return found
@@ -121,6 +122,8 @@ class World:
     def trial_beside(self, policy: Policy) -> str:
         """The run of another policy whose unproven change is on a policy's workload right now; empty without one."""
         target = target_of(policy)
+        if target is None:
+            return ""
         return _of_others((run for run in self.runs.values() if _on_trial(run) == target), policy)
 
 
