@@ -172,7 +172,8 @@ async def test_an_approval_that_is_taken_back_ends_the_trial(stage: Stage) -> No
     undone = (await stage.settled("asked"))["status"]
     said = f"the approval of plan {plan} was taken back during the trial: 0123456789ab is approved now"
     assert (undone["phase"], undone["timeline"][-1]["reason"]) == ("Cancelled", said)
-    assert undone["rollback"] == {"at": undone["rollback"]["at"], "reason": said, "restored": True}
+    assert undone["rollback"]["restored"]
+    assert undone["rollback"]["reason"] == said
     assert await replicas(stage) == REPLICAS
 
 
