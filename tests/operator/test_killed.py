@@ -55,8 +55,8 @@ class Play:
         self.operator = self.stage.operator(kubeconfig=self.kubeconfig)
 
     async def both_in(self, phase: str) -> None:
-        """Wait until both runs are there."""
-        for name in (GOOD, BAD):
+        """Wait until both runs have been there; a bad one is not there for long."""
+        for name in (BAD, GOOD):
             await self.stage.in_phase(name, [phase])
 
 
