@@ -10,6 +10,7 @@ import pytest
 from tests.planning.building import CPU_UP, REPLICAS_4_TO_6, change, plan, policy, run, workload
 from tests.planning.test_lifecycle import applied
 from trimtab.domain.objects import Workload, parse_run
+from trimtab.domain.rollout import RolloutStatus
 from trimtab.domain.run import Phase
 from trimtab.domain.run_status import Predicted, PredictedCost, RunStatus
 from trimtab.domain.status import OperatingPoint
@@ -90,6 +91,15 @@ def test_a_refused_undo_of_a_faulty_record_comes_again_with_the_whole_record() -
     assert step.status.rollback is None
     assert step.status.plan == status.plan
     assert isinstance(next_step(replace(facts, undo_told=True), 101.0), Wait), "an older definition keeps no record"
+
+
+def test_pods_are_not_looked_for_where_a_part_of_the_record_cannot_be_read() -> None:
+    live = workload(4, rollout=RolloutStatus(updated=3, ready=3, available=3, total=3))
+    status = RunStatus(phase=Phase.VALIDATING, plan=plan(REPLICAS_4_TO_6, BANANA), applied=applied())
+    step = next_step(RunFacts(run(status), policy(), live, broken="from cannot be read"), 101.0)
+    assert isinstance(step, Record)
+    assert step.status.rollback is not None
+    assert (step.status.rollback.restored, step.status.rollback.watched_until) == (False, None)
 
 
 def test_a_change_without_a_phase_is_undone_and_not_begun_anew() -> None:

@@ -66,7 +66,8 @@ def undo_readable(facts: RunFacts, now: float, phase: Phase, reason: str) -> Ste
         *(f"{change.path}: {fault}" for change, fault in faults if fault and fields.on_workload([change])),
         *done.not_restored,
     ]
-    rollback = done.model_copy(update={"restored": done.restored and not left, "not_restored": left})
+    update = {"restored": done.restored and not left, "not_restored": left}
+    rollback = done.model_copy(update=update | ({"watched_until": None} if left else {}))
     said = reason if step.reason == reason else f"{reason}; {step.reason}"
     return end(facts, now, phase, said, status.model_copy(update={"rollback": rollback}))
 
