@@ -26,9 +26,11 @@ _Out = TypeVar("_Out")
 _CHUNK = 8
 BUDGET_SECONDS: Final = 10.0
 """Processor time of one input: 25 times what a week of samples takes when it is seen first."""
-_KILLED_AFTER: Final = 3.0
-"""Wall-clock time that a process has for one input, in budgets, since others use the processor too; one more for each
-further input of a chunk."""
+_KILLED_AFTER: Final = 2.0
+_MORE_FOR_EACH: Final = 0.5
+"""Wall-clock time that a process has for one input, in budgets, since others use the processor too, and what it has
+more for each further input of a chunk. One that hangs costs 5.5 budgets in a full chunk, then 2 by itself and 2 without
+insights: less than the two minutes after which /healthz says that no round ends."""
 _LEAST_SECONDS: Final = 5.0
 """However small the budget is."""
 _START_SECONDS: Final = 300.0
@@ -100,7 +102,7 @@ class _Process:
             context = multiprocessing.get_context("spawn")  # the operator has threads, which fork would tear
             self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(os.getpid(),))
             await self._answered(_START_SECONDS, _has_started, function)
-        seconds = max(_LEAST_SECONDS, (_KILLED_AFTER + len(chunk) - 1) * budget)
+        seconds = max(_LEAST_SECONDS, (_KILLED_AFTER + _MORE_FOR_EACH * (len(chunk) - 1)) * budget)
         return await self._answered(seconds, _run_chunk, function, chunk, budget)
 
     async def _answered(self, seconds: float, call: Callable[..., _Out], *arguments: object) -> _Out:
