@@ -54,7 +54,7 @@ test: binaries ## All tests, against a real API server and Prometheus; what comp
 test-unit: $(STAMP) ## The tests that need no cluster
 	$(BIN)/python -m pytest -n 2 -m "not cluster"
 
-faults: binaries ## Every fault in every phase of a change, about an hour; ARGS="--mutant lease" takes a safeguard out
+faults: binaries ## Every fault in every phase of a change, more than an hour; ARGS="--mutant lease" takes a safeguard out
 	$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(STAMP) ## Lint, types, layers, generated files

@@ -34,6 +34,10 @@ FOLLOWING: Final = {
     "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
 }
 """Replicas follow at once, both ways."""
+UNDONE_SECONDS: Final = 10.0
+"""Within this after a verdict or an abort a change is undone."""
+WHOLE_SECONDS: Final = 1.0
+"""By so much two times on record may be off, as they are rounded."""
 SPARE_RATE, WELL_REPLICAS = 80.0, 2
 """A load that needs so many pods: 92 requests/s with headroom, and 60 a pod until a capacity is learned."""
 

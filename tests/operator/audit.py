@@ -59,6 +59,10 @@ class Audit:
                         found.append(write)
         return found
 
+    def last_done_at(self) -> float:
+        """When the API server got the last write of a workload that it let happen."""
+        return [write.at for write in self.writes() if write.done][-1]
+
     def done(self) -> Counter[tuple[str, str]]:
         """How often each (name, resource) was written."""
         return Counter((write.name, write.what) for write in self.writes() if write.done)
