@@ -326,14 +326,7 @@ def _instead_of_approval(run: Run) -> str:
 
 
 def _last_kept(policy: Policy, runs: list[Run]) -> Run:
-    kept = [
-        run
-        for run in runs
-        if run.policy_name == policy.name
-        and run.phase is Phase.SUCCEEDED
-        and run.status.applied is not None
-        and run.status.rollback is None
-    ]
+    kept = [run for run in runs if run.policy_name == policy.name and run.is_kept]
     if not kept:
         raise RefusedError(
             f"no run of {policy.name} has a kept change; trimtab get -n {policy.namespace} lists the runs"

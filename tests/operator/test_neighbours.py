@@ -18,7 +18,9 @@ from tests.operator.acting import (
     LOAD,
     REPLICAS,
     SPARE_RATE,
+    UNDONE_SECONDS,
     WELL_REPLICAS,
+    WHOLE_SECONDS,
     counted,
     decided,
     learned,
@@ -28,6 +30,7 @@ from tests.operator.acting import (
     service,
     to_replicas,
     verdict,
+    written_at,
 )
 from tests.operator.audit import Audit
 from tests.operator.gate import Gate, Request
@@ -68,6 +71,7 @@ async def test_a_run_is_undone_while_prometheus_hangs(stage: Stage, audit: Audit
         assert run["status"]["rollback"]["restored"]
         assert await replicas(stage) == REPLICAS
         assert not hanging._fate.done(), "Prometheus hangs still"
+        assert audit.last_done_at() - written_at(run, "f:spec", "f:cancelled") <= UNDONE_SECONDS + WHOLE_SECONDS
         told = await stage.told("web", "Degraded", "True", "EvaluationLate")
         assert "Prometheus has not answered the policy's queries within two intervals" in told["message"]
         hanging.drop()
@@ -207,13 +211,13 @@ async def test_decisions_go_on_without_insights(
 
 
 BROKEN_RUN = """
-from trimtab.reconcile import runs
-requested = runs.requested
+from trimtab.reconcile import proposing
+requested = proposing.requested
 def faulty(inputs, changes, **more):
     if any(change.to == 7 for change in changes):
         raise OverflowError("cannot convert float infinity to integer")
     return requested(inputs, changes, **more)
-runs.requested = faulty
+proposing.requested = faulty
 """
 
 

@@ -20,7 +20,7 @@ from trimtab.domain.run_status import RunStatus, Verdict
 from trimtab.planning.options import PlanInputs
 from trimtab.planning.rightsizing import Usage
 from trimtab.planning.steps import NoPlan
-from trimtab.reconcile import runs
+from trimtab.reconcile import proposing
 from trimtab.reconcile.situation import Situation
 
 HPA = Autoscaler(AutoscalerKind.HPA, "web", replicas=True, cpu=CpuTarget(50, 1, 9))
@@ -46,7 +46,7 @@ def planned(monkeypatch: pytest.MonkeyPatch) -> list[PlanInputs]:
         seen.append(inputs)
         return NoPlan("well as it is")
 
-    monkeypatch.setattr(runs, "propose", propose)
+    monkeypatch.setattr(proposing, "propose", propose)
     return seen
 
 
@@ -63,7 +63,7 @@ def test_what_a_plan_is_made_from(
     planned: list[PlanInputs], spec: PolicySpec, others: tuple[Autoscaler, ...], expected: list[Any]
 ) -> None:
     """By (replicas may change, sizes may change, the count is the HPA's)."""
-    found = runs.plan_for(beside(spec, *others), None)
+    found = proposing.plan_for(beside(spec, *others), None)
     assert isinstance(found, NoPlan)
     seen = [
         (one.spec.horizontal is not None, one.spec.vertical is not None, one.scaling is not None) for one in planned

@@ -84,6 +84,11 @@ class Run:
         return self.status.phase or Phase.PENDING
 
     @property
+    def is_kept(self) -> bool:
+        """Whether its change was proven, and nobody has undone it since."""
+        return self.phase is Phase.SUCCEEDED and self.status.applied is not None and self.status.rollback is None
+
+    @property
     def finished(self) -> bool:
         """Whether nothing more happens by itself."""
         return self.phase.finished

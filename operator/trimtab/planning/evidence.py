@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from trimtab.analytics.quality import DataProblem, Quality, plausible
+from trimtab.analytics.quality import BELIEVABLE_FACTOR, DataProblem, Quality, plausible
 from trimtab.analytics.quality import assess as assess_quality
 from trimtab.domain.choices import OnNoTraffic
 from trimtab.domain.history import LISTED_PODS, Coverage, WorkloadHistory
@@ -33,7 +33,6 @@ said of a time must not depend on how much is known from before or after it."""
 NOT_LISTED: Final = "ready pods are not told of by kube-state-metrics"
 _PROFILE_POINTS: Final = 40
 _NO_TRAFFIC_SHARE: Final = 1e-3
-_BELIEVABLE: Final = 1e6
 
 
 def plausible_history(history: WorkloadHistory, objectives: Sequence[Objective] = ()) -> WorkloadHistory:
@@ -63,7 +62,7 @@ def believable(objective: Objective, series: Series) -> Series:
     scale = abs(objective.threshold)
     if objective.max is None or scale == 0.0:
         scale = max(scale, float(np.median(sizes)) if sizes.size else 0.0)
-    largest = _BELIEVABLE * scale
+    largest = BELIEVABLE_FACTOR * scale
     if not largest > 0.0 or not (sizes > largest).any():
         return series
     return replace(series, values=np.where(np.abs(series.values) > largest, np.nan, series.values))

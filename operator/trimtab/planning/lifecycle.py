@@ -12,7 +12,7 @@ from typing import assert_never
 
 from trimtab.domain.choices import Mode, OnInconclusive
 from trimtab.domain.objects import InvalidSpec, Workload
-from trimtab.domain.policy import PolicySpec
+from trimtab.domain.policy import PolicySpec, Validation
 from trimtab.domain.run import Phase, RunSpec, VerdictResult
 from trimtab.domain.run_status import Applied, GuardResult, Plan, RunStatus, Verdict
 from trimtab.domain.status_types import format_time
@@ -278,11 +278,7 @@ def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
         case VerdictResult.FAIL:
             keep = False
         case VerdictResult.INCONCLUSIVE:
-            applied = facts.run.status.applied
-            keep = applied is not None and applied.validate_from is not None and policy_spec is not None
-            if applied is not None and policy_spec is not None:  # both must say so: stricter in the midst counts
-                now_says, then = policy_spec.validation, validation_under(policy_spec.validation, applied.limits)
-                keep = keep and now_says.on_inconclusive is then.on_inconclusive is OnInconclusive.KEEP
+            keep = policy_spec is not None and _keeps_undecided(facts.run.status.applied, policy_spec.validation)
         case _:
             assert_never(verdict.result)
     if not keep:
@@ -290,6 +286,14 @@ def _conclude(facts: RunFacts, now: float, verdict: Verdict) -> Step:
     if (ended := gone(facts, now)) is not None:
         return ended
     return end(facts, now, Phase.SUCCEEDED, f"kept: {verdict.message}")
+
+
+def _keeps_undecided(applied: Applied | None, live: Validation) -> bool:
+    """Whether what does not decide is kept: only what took place, and as was said when it began and is said now."""
+    if applied is None or applied.validate_from is None:
+        return False
+    then = validation_under(live, applied.limits)
+    return live.on_inconclusive is then.on_inconclusive is OnInconclusive.KEEP
 
 
 def _succeeded(facts: RunFacts, now: float) -> Step:
@@ -302,8 +306,7 @@ def _succeeded(facts: RunFacts, now: float) -> Step:
 def _to_be_undone(facts: RunFacts) -> bool:
     """Whether a person wants a kept change undone, and it is not yet."""
     run = facts.run
-    kept = run.phase is Phase.SUCCEEDED and run.status.applied is not None and run.status.rollback is None
-    return kept and isinstance(run.spec, RunSpec) and run.spec.cancelled and not run.deleting
+    return run.is_kept and isinstance(run.spec, RunSpec) and run.spec.cancelled and not run.deleting
 
 
 def _broken(facts: RunFacts, now: float) -> Step:

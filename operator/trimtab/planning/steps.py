@@ -48,7 +48,7 @@ class RunFacts:
     pods: PodsSeen | PodsUnread | None = None
     """The workload's pods, read while a change is on trial; without them nothing is proven."""
     throttled: tuple[Throttled, ...] = ()
-    """CPU throttling of the changed containers."""
+    """CPU throttling of the containers that it is looked for in."""
     judged: Judged | None = None
     claimed: str = ""
     """Who else claims a field of the change, and what to do about it; asked while the change is on trial."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trimtab.adapters.resources import FINALIZER
 from trimtab.domain.objects import Policy, Run
-from trimtab.domain.run import Phase, RunSpec
+from trimtab.domain.run import RunSpec
 from trimtab.planning.records import fault_of
 
 
@@ -33,8 +33,7 @@ def needs_no_metrics(run: Run, policy: Policy | None) -> bool:
 
 def _to_undo(run: Run) -> bool:
     """Whether a person asked for a kept change to be undone, and it is not yet."""
-    kept = run.phase is Phase.SUCCEEDED and run.status.applied is not None and run.status.rollback is None
-    return kept and _is_cancelled(run)
+    return run.is_kept and _is_cancelled(run)
 
 
 def _is_cancelled(run: Run) -> bool:

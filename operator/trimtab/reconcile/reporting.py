@@ -34,7 +34,7 @@ from trimtab.reconcile import insights
 from trimtab.reconcile.conditions import condition, conditions_of
 from trimtab.reconcile.outcome import Outcome
 from trimtab.reconcile.policy_state import policy_state, state_facts
-from trimtab.reconcile.runs import guard_facts
+from trimtab.reconcile.proposing import guard_facts
 from trimtab.reconcile.situation import Situation
 
 _VOLATILE: Final = frozenset(

@@ -14,7 +14,6 @@ from trimtab.adapters.kube import FencedError, KubeError
 from trimtab.adapters.lease_keeper import Term
 from trimtab.adapters.signals_requests import SignalRequest
 from trimtab.adapters.signals_results import FetchResult
-from trimtab.domain.fitting import fitted
 from trimtab.domain.objects import InvalidSpec, Policy, Run
 from trimtab.domain.policy import PolicySpec
 from trimtab.domain.status import PolicyStatus
@@ -25,32 +24,30 @@ from trimtab.planning.plans import Proposal
 from trimtab.planning.steps import NoPlan
 from trimtab.reconcile.announcing import announce, model_changes
 from trimtab.reconcile.assessing import assess_all
-from trimtab.reconcile.calling_off import has_to_do, needs_no_metrics
+from trimtab.reconcile.calling_off import has_to_do, is_watched, needs_no_metrics
 from trimtab.reconcile.degraded import (
     EVALUATION_FAILED,
-    EVALUATION_LATE,
     LATE_INTERVALS,
     NOT_ANSWERED,
     UNDONE_AFTER,
     failed,
-    late,
 )
 from trimtab.reconcile.following import follow_demand
 from trimtab.reconcile.gathering import Reading, around, assess_inputs, request_of, situation_of
 from trimtab.reconcile.late import Late
 from trimtab.reconcile.outcome import Outcome
+from trimtab.reconcile.proposing import plan_now
 from trimtab.reconcile.remembered import Remembered
 from trimtab.reconcile.remembering import Remembering
-from trimtab.reconcile.reporting import compose, matters, unusable
-from trimtab.reconcile.runs import collect_garbage, drive, make, plan_now, read
+from trimtab.reconcile.reporting import compose, unusable
+from trimtab.reconcile.runs import collect_garbage, drive, make, read
 from trimtab.reconcile.services import Services
 from trimtab.reconcile.situation import Situation
+from trimtab.reconcile.statuses import VOLATILE_SECONDS, Statuses
 from trimtab.reconcile.terms import hand_over, take_over
 from trimtab.reconcile.world import Key, World, fault_of
 
 _PARALLEL_POLICIES: Final = 16
-_VOLATILE_SECONDS: Final = 300.0
-_VOLATILE_INTERVALS: Final = 5
 _ACTIVE_SECONDS: Final = 10.0
 _REFUSED_SECONDS, _UNANSWERED_SECONDS = 60.0, 600.0
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -69,6 +66,7 @@ class Reconciler:
         """One actor at a time on the runs and the workload of a policy."""
         self._known: set[str] = set()
         self._late = Late()
+        self._statuses = Statuses(services)
 
     async def round(self, due: list[Key]) -> dict[Key, float]:
         """Evaluate what is due; seconds until each is due again. One that fails or is late takes no other down."""
@@ -159,7 +157,7 @@ class Reconciler:
             await self._end_runs(
                 self._world.runs_by_policy().get(policy.key, ()), replace(policy, spec=InvalidSpec(message))
             )
-            await self._tell(policy, remembered, status, "InvalidSpec", message)
+            await self._statuses.tell(policy, remembered, status, "InvalidSpec", message)
         return good
 
     async def _gather(self, read: list[tuple[Policy, Reading]]) -> list[Situation]:
@@ -216,28 +214,19 @@ class Reconciler:
         if remembered.failures >= UNDONE_AFTER:
             await self._undo_unproven(policy, f"its evaluation failed {remembered.failures} times in a row: {why}")
         status = failed(remembered.status, policy, why, services.clock())
-        await self._tell(policy, remembered, status, EVALUATION_FAILED, why)
+        await self._statuses.tell(policy, remembered, status, EVALUATION_FAILED, why)
 
     async def _undo_unproven(self, policy: Policy, why: str) -> None:
         """End what is on trial under a policy that cannot be evaluated."""
         runs = tuple(run for run in self._world.runs_by_policy().get(policy.key, ()) if run.phase.unproven)
         await self._end_runs(runs, replace(policy, spec=InvalidSpec(why)))
 
-    async def _tell(self, policy: Policy, remembered: Remembered, status: PolicyStatus, reason: str, text: str) -> None:
-        """Write a status that was not composed from an evaluation, and say why in an Event, once."""
-        try:
-            if matters(remembered.status, status):
-                await self._services.events.post(policy, "Warning", reason, text, self._services.clock())
-                await self._write(policy, remembered, fitted(status))
-        except KubeError as error:
-            _log.warning("status not written", policy=policy.name, namespace=policy.namespace, error=str(error))
-
     async def _tell_of_the_late(self) -> None:
         """Say of policies whose metrics have not come for two intervals that their status is old."""
         now = self._services.clock()
         self._services.telemetry.late(len(self._late))
         for policy in self._late.overdue(now):
-            await self._tell_late(policy, NOT_ANSWERED, now)
+            await self._statuses.tell_late(policy, self._remember(policy), NOT_ANSWERED)
 
     async def _unlisted(self, policy: Policy, error: KubeError, now: float) -> None:
         """A policy whose workload is not known, as its namespace cannot be listed: it is told of after two intervals.
@@ -252,12 +241,7 @@ class Reconciler:
             text = f"the API server does not list the workloads of namespace {policy.namespace}: {error}"
             if waited > max(late_after, _REFUSED_SECONDS if error.forbidden else _UNANSWERED_SECONDS):
                 await self._undo_unproven(policy, text)
-            await self._tell_late(policy, text, now)
-
-    async def _tell_late(self, policy: Policy, why: str, now: float) -> None:
-        remembered = self._remember(policy)
-        status = late(remembered.status, policy, remembered.evaluated_at, why, now)
-        await self._tell(policy, remembered, status, EVALUATION_LATE, why)
+            await self._statuses.tell_late(policy, remembered, text)
 
     async def _act(self, situation: Situation, planned: Proposal | NoPlan | Exception) -> bool:
         """Drive runs, follow the demand, try something new where it pays, and tell. Whether all runs were driven."""
@@ -292,8 +276,7 @@ class Reconciler:
         if situation.assessment.insights_failed:
             services.telemetry.insights_failed(situation.policy.namespace)
         await announce(services, situation, outcome, remembered, status)
-        if self._is_to_write(situation.spec, remembered, status):
-            await self._write(situation.policy, remembered, status)
+        await self._statuses.renew(situation.policy, situation.spec, remembered, status)
         return not undriven
 
     def _note(self, situation: Situation) -> None:
@@ -310,7 +293,7 @@ class Reconciler:
         """
         undriven: list[str] = []
         for run in situation.runs:
-            if not has_to_do(run):
+            if not has_to_do(run) or is_watched(run):  # that needs no metrics, and was looked at before
                 continue
             try:
                 driven = await drive(self._services, run, situation, situation.policy)
@@ -374,7 +357,7 @@ class Reconciler:
 
     def _interval(self, policy: Policy) -> float:
         """Seconds until a policy is due: sooner while one of its runs is under way."""
-        interval = policy.spec.analysis.interval if isinstance(policy.spec, PolicySpec) else _VOLATILE_SECONDS
+        interval = policy.spec.analysis.interval if isinstance(policy.spec, PolicySpec) else VOLATILE_SECONDS
         active = any(
             not run.finished and run.policy_name == policy.name and run.namespace == policy.namespace
             for run in self._world.runs.values()
@@ -394,18 +377,6 @@ class Reconciler:
                 del self._locks[key]
         self._services.metrics.keep_only(known)
         self._services.telemetry.keep_only(self._world.policies)
-
-    def _is_to_write(self, spec: PolicySpec, remembered: Remembered, status: PolicyStatus) -> bool:
-        """At once where something happened; volatile figures at most every five minutes or intervals."""
-        if matters(remembered.written, status):
-            return True
-        pace = min(_VOLATILE_SECONDS, _VOLATILE_INTERVALS * spec.analysis.interval)
-        return status != remembered.written and self._services.clock() - remembered.written_at >= pace
-
-    async def _write(self, policy: Policy, remembered: Remembered, status: PolicyStatus) -> None:
-        await self._services.resources.write_policy_status(policy, status)
-        remembered.status = remembered.written = status
-        remembered.written_at = self._services.clock()
 
 
 def _composed(situation: Situation, outcome: Outcome, before: PolicyStatus) -> tuple[Situation, PolicyStatus]:

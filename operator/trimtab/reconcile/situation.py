@@ -196,8 +196,7 @@ class Situation:
 
 def _kept_among(runs: tuple[Run, ...]) -> Run | None:
     """The newest run that was kept and not undone."""
-    kept = (run for run in runs if run.phase is Phase.SUCCEEDED and run.status.rollback is None)
-    return _last_applied(tuple(run for run in kept if not fault_of(run.status)))
+    return _last_applied(tuple(run for run in runs if run.is_kept and not fault_of(run.status)))
 
 
 def _last_applied(runs: tuple[Run, ...]) -> Run | None:
